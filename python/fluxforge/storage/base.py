@@ -1,0 +1,99 @@
+"""What FluxForge asks of a storage: a handful of verbs, the same on disk and on S3.
+
+A *key* is a relative POSIX path below the backend's root (``raw/ready/coinbase/x.ndjson``). Keys
+cannot leave the root. Every write is whole or absent: a reader never sees a part of an object.
+``create_new`` is the one verb that carries concurrency: of any number of callers with the same
+key, exactly one gets True. When a write returns, the object survives a power cut.
+
+To add a backend, implement this class, add one line to ``storage.factory`` and let the contract
+suite in ``tests/storage`` tell when it is right.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+Library = Literal["polars", "pandas", "pyarrow", "duckdb"]
+
+
+class StorageBackend(ABC):
+    """One place where objects lie under keys. Safe to share between threads."""
+
+    @abstractmethod
+    def write_bytes(self, data: bytes | memoryview, path: str) -> None:
+        """Write an object whole, replacing what lay there; durable on return."""
+
+    @abstractmethod
+    def create_new(self, data: bytes | memoryview, path: str) -> bool:
+        """Write an object only if nothing lies at the key; durable on return.
+
+        Returns:
+            True for the one caller that created it; False if something lies there already.
+        """
+
+    @abstractmethod
+    def create_new_file(self, local_path: Path, path: str) -> bool:
+        """``create_new`` with the content of a local file, streamed."""
+
+    @abstractmethod
+    def write_file(self, local_path: Path, path: str) -> None:
+        """``write_bytes`` with the content of a local file, streamed."""
+
+    @abstractmethod
+    def read_bytes(self, path: str) -> bytes:
+        """Read an object whole. Raises ObjectNotFoundError."""
+
+    @abstractmethod
+    def read_chunks(self, path: str, chunk_size: int = 1 << 20) -> Iterator[bytes]:
+        """Stream an object from its beginning. Raises ObjectNotFoundError before the first."""
+
+    @abstractmethod
+    def exists(self, path: str) -> bool:
+        """Say whether an object lies at the key."""
+
+    @abstractmethod
+    def size(self, path: str) -> int:
+        """Return the object's size in bytes. Raises ObjectNotFoundError."""
+
+    @abstractmethod
+    def list_files(
+        self, path: str = "", pattern: str = "*", *, recursive: bool = False
+    ) -> list[str]:
+        """List the keys below a directory, sorted; a missing directory is empty.
+
+        Args:
+            path: The directory's key; "" is the root.
+            pattern: An ``fnmatch`` pattern on the last component.
+            recursive: Descend into directories below.
+        """
+
+    @abstractmethod
+    def delete(self, path: str) -> None:
+        """Delete an object; a missing one is fine."""
+
+    @abstractmethod
+    def mkdir(self, path: str) -> None:
+        """Create a directory and its ancestors where the backend has directories."""
+
+    @abstractmethod
+    def ensure_durable(self, path: str) -> None:
+        """Make durable an object that another process wrote, before relying on it."""
+
+    @abstractmethod
+    def local_path(self, path: str) -> Path | None:
+        """Return where the key lies on this machine's disk, or None if it does not."""
+
+    @abstractmethod
+    def get_full_path(self, path: str) -> str:
+        """Return the path or URI under which other tools open the key."""
+
+    @abstractmethod
+    def get_storage_options(self, library: Library) -> dict[str, Any]:
+        """Return the options that a library needs to open ``get_full_path``'s answer."""
+
+    def join_path(self, *parts: str) -> str:
+        """Join parts into a key: single slashes, no leading or trailing one."""
+        return "/".join(p for part in parts if (p := part.strip("/")))

@@ -1,0 +1,6 @@
+//! `FluxForge`'s hot path in pure Rust.
+//!
+//! Bytes become durable in [`append`], are closed by [`seal`], mended by [`recover`], and become
+//! Arrow in [`parse`]. [`segment`] is the specification of the format that all of them share.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]

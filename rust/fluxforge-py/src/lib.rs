@@ -1,0 +1,18 @@
+//! `fluxforge._native`: the thin border between Python and `fluxforge-core`.
+//!
+//! Every call converts its arguments, detaches from the interpreter, calls the core and converts
+//! the result. Errors become the classes of `fluxforge.errors` in [`errors`].
+
+use pyo3::prelude::*;
+
+/// The extension module.
+#[pymodule(gil_used = false)]
+mod _native {
+    use super::*;
+
+    /// Adds what is not a function or a class.
+    #[pymodule_init]
+    fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+        m.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
