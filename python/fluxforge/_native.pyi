@@ -1,6 +1,5 @@
 """Types of the Rust extension. The border is crossed per frame only by ``append``."""
 
-from collections.abc import Sequence
 from typing import Literal, final
 
 __version__: str
@@ -196,7 +195,7 @@ class ParsedSegment:
     connections: list[ConnectionSequence]
     events: list[bytes]
     def rejects_ndjson(self) -> bytes:
-        """The rejects as lines for ``_rejects/``: record, line, offset, reason, data or data_b64."""
+        """The rejects as lines: record, line, offset, reason, data or data_b64."""
 
 @final
 class Xxh3:
@@ -206,5 +205,3 @@ class Xxh3:
     def update(self, data: bytes) -> None: ...
     def hexdigest(self) -> str:
         """Sixteen lower-case hex digits."""
-
-__all__: Sequence[str]

@@ -1,0 +1,15 @@
+"""Commit records: the one truth about the lake, shared by etl and lake."""
+
+from __future__ import annotations
+
+from fluxforge.ledger.commit import (
+    Balance,
+    Commit,
+    ConnectionSpan,
+    Part,
+    Raw,
+    SequenceGap,
+)
+from fluxforge.ledger.ledger import Ledger
+
+__all__ = ["Balance", "Commit", "ConnectionSpan", "Ledger", "Part", "Raw", "SequenceGap"]
