@@ -1,0 +1,99 @@
+"""The one way out of the simulator for every frame of one connection.
+
+In this order: number, envelope, hold until the turn ends, hand to the socket, journal. Frames are
+numbered when they are put, so whatever is done to them afterwards shows to the client as the loss
+or the change it is: a fault that is to withhold, repeat or alter frames belongs into ``flush``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from websockets.asyncio.server import ServerConnection
+from websockets.protocol import State
+
+from fluxforge.sim.journal import JournalWriter
+from fluxforge.sim.wire import envelope
+
+
+class Outbound:
+    """Numbers, sends and journals the frames of one connection.
+
+    Args:
+        connection: The websocket.
+        number: The connection's number in the journal.
+        clock: Wall clock in nanoseconds.
+        journal: Where to write down what was sent.
+        client_id: The envelope's ``client_id``; None leaves the field out.
+    """
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        *,
+        number: int,
+        clock: Callable[[], int],
+        journal: JournalWriter | None,
+        client_id: str | None,
+    ) -> None:
+        self._connection = connection
+        self._number = number
+        self._clock = clock
+        self._journal = journal
+        self._client_id = client_id
+        self._pending: list[str] = []
+        self._sequence = 0
+        self.frames_sent = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether frames can still reach the client: no Close went either way."""
+        connection = self._connection
+        return connection.protocol.state is State.OPEN and not connection.transport.is_closing()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client reads slower than we write: the socket's buffer is full."""
+        return self._connection.paused and self.open
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes written that the operating system has not taken yet."""
+        return self._connection.transport.get_write_buffer_size()
+
+    def put(self, channel: str, events: str) -> None:
+        """Number a frame and hold it for the next flush."""
+        text = envelope(channel, self._clock(), self._sequence, events, self._client_id)
+        self._sequence += 1
+        self._pending.append(text)
+
+    def put_error(self, message: str) -> None:
+        """Hold an error frame, which has neither channel nor number."""
+        self._pending.append(f'{{"type":"error","message":"{message}"}}')
+
+    def flush(self) -> None:
+        """Hand what is held to the socket in one write, and journal it.
+
+        After a Close went either way nothing is sent and nothing journaled: this and the write
+        run without yielding, so no Close can come between the look and the deed.
+        """
+        pending, self._pending = self._pending, []
+        if not pending or not self.open:
+            return
+        protocol = self._connection.protocol
+        for text in pending:
+            protocol.send_text(text.encode())
+        # One write for many frames: a system call each would halve the rate.
+        self._connection.transport.write(b"".join(protocol.data_to_send()))
+        self.frames_sent += len(pending)
+        if self._journal is not None:
+            now = self._clock()
+            for text in pending:
+                self._journal.frame(self._number, now, text)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough, or the connection is gone."""
+        try:
+            await self._connection.drain()
+        except OSError:
+            return  # the connection broke: its handler sees it and says so
