@@ -11,5 +11,16 @@ from fluxforge.ledger.commit import (
     SequenceGap,
 )
 from fluxforge.ledger.ledger import Ledger
+from fluxforge.ledger.summary import LakeSummary, summarise
 
-__all__ = ["Balance", "Commit", "ConnectionSpan", "Ledger", "Part", "Raw", "SequenceGap"]
+__all__ = [
+    "Balance",
+    "Commit",
+    "ConnectionSpan",
+    "LakeSummary",
+    "Ledger",
+    "Part",
+    "Raw",
+    "SequenceGap",
+    "summarise",
+]

@@ -1,0 +1,221 @@
+"""The ETL job: every ready segment, claimed, turned into parts, committed and tidied.
+
+After a crash at any point, running again gives the same lake:
+
+| crash after | what the next run finds and does |
+|---|---|
+| claim | a claim whose owner is gone: takes it over |
+| some parts | parts that no commit lists: writes the same bytes under the same names |
+| commit | the commit: only tidies |
+| archive | the archive: checks it, deletes raw |
+| raw deleted | nothing in ready/: the claim is litter without a segment, removed |
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fluxforge._native import Xxh3
+from fluxforge.config import FluxForgeConfig
+from fluxforge.errors import FluxForgeError, ObjectNotFoundError
+from fluxforge.etl.claims import Claims
+from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
+from fluxforge.etl.tidy import Tidier
+from fluxforge.etl.worker import Worker
+from fluxforge.ledger import Commit, Ledger
+from fluxforge.segment import read_header
+from fluxforge.storage.base import StorageBackend
+from fluxforge.storage.factory import (
+    create_storage_backend,
+    get_archive_path,
+    get_commits_path,
+    get_etl_input_path,
+    get_etl_output_path,
+    get_processing_path,
+)
+
+log = logging.getLogger(__name__)
+
+_SUFFIX = ".ndjson"
+
+
+@dataclass(slots=True)
+class JobReport:
+    """What one pass over ready/ did.
+
+    Attributes:
+        committed: Commits that this pass published.
+        already: Segments that were committed before and only had to be tidied.
+        held: Segments that another live worker holds.
+        failures: Segment's key to the error that kept it in ready/.
+    """
+
+    committed: list[Commit] = field(default_factory=list)
+    already: int = 0
+    held: int = 0
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is well, 1 if something failed or is damaged, 2 if the user must act first."""
+        damaged = any(not c.raw.verified or not c.balance.holds() for c in self.committed)
+        codes = [getattr(error, "exit_code", 1) for error in self.failures.values()]
+        return max(codes, default=int(damaged))
+
+
+class ETLJob:
+    """Turns the ready segments of one source into the lake.
+
+    Any number of jobs may run on one storage, on one machine or many.
+
+    Args:
+        config: Where segments and lake lie, and how parts are written.
+        source: The feed.
+        storage: Where the segments lie, if not as the config says.
+        storage_output: Where the lake lies, if not as the config says.
+    """
+
+    def __init__(
+        self,
+        config: FluxForgeConfig,
+        *,
+        source: str = "coinbase",
+        storage: StorageBackend | None = None,
+        storage_output: StorageBackend | None = None,
+    ) -> None:
+        input_config = config.etl_input_storage()
+        output_config = config.etl_output_storage()
+        self._storage = storage or create_storage_backend(input_config)
+        output = storage_output or create_storage_backend(output_config)
+        worker = Worker.current()
+        self._ready_path = get_etl_input_path(input_config, source)
+        self._ledger = Ledger(output, path=get_commits_path(output_config, source))
+        self._claims = Claims(
+            self._storage,
+            path=get_processing_path(input_config, source),
+            worker=worker,
+            lease_seconds=config.etl.lease,
+        )
+        self._pipeline = CoinbaseSegmentPipeline(
+            self._storage,
+            storage_output=output,
+            output_path=get_etl_output_path(output_config, source),
+            settings=config.etl,
+            worker=worker.name,
+            feed=source,
+        )
+        self._tidier = Tidier(
+            self._storage,
+            archive_path=get_archive_path(input_config, source),
+            retention=config.etl.raw_retention,
+        )
+        self._kept: set[str] = set()
+
+    def run_once(self, stop: threading.Event | None = None) -> JobReport:
+        """Process every ready segment once; a segment that fails does not stop the others.
+
+        Args:
+            stop: Set to end after the segment in hand.
+        """
+        report = JobReport()
+        for key in self._ready():
+            if stop is not None and stop.is_set():
+                break
+            try:
+                self._process(key, report)
+            except ObjectNotFoundError:
+                continue  # another worker has finished it since the listing
+            except FluxForgeError as error:
+                log.error("%s", error)  # noqa: TRY400 - the message says it all
+                report.failures[key] = error
+            except Exception as error:
+                log.exception("%s could not be processed and stays where it is", key)
+                report.failures[key] = error
+        self._clear_litter()
+        return report
+
+    def _ready(self) -> Iterator[str]:
+        keys = self._storage.list_files(self._ready_path, f"*{_SUFFIX}")
+        return (key for key in keys if key not in self._kept)
+
+    def _process(self, key: str, report: JobReport) -> None:
+        segment, uid = self._identify(key)
+        if commit := self._ledger.find(segment, uid):
+            report.already += 1
+            self._finish(key, commit)
+            return
+        claim = self._claims.acquire(segment, uid)
+        if claim is None:
+            report.held += 1
+            return
+        try:
+            with self._claims.alive(claim):
+                commit = self._commit(key, segment, uid, report)
+        except Exception:
+            self._claims.clear(segment, uid)
+            raise
+        self._finish(key, commit)
+
+    def _commit(self, key: str, segment: str, uid: str, report: JobReport) -> Commit:
+        # The previous owner may have committed between the look and the claim.
+        if commit := self._ledger.find(segment, uid):
+            return commit
+        self._storage.ensure_durable(key)
+        ours = self._pipeline.run(key, segment=segment, uid=uid)
+        commit = self._ledger.publish(ours)
+        if commit is ours:
+            report.committed.append(commit)
+            _log(commit)
+        return commit
+
+    def _identify(self, key: str) -> tuple[str, str]:
+        """Return the segment's label and identity: line 1's, or the file's name and hash."""
+        chunks = self._storage.read_chunks(key)
+        first = next(chunks, b"")
+        header = read_header(first.partition(b"\n")[0])
+        if header is not None:
+            return header.name, header.uid
+        digest = Xxh3()
+        digest.update(first)
+        for chunk in chunks:
+            digest.update(chunk)
+        return key.rpartition("/")[2].removesuffix(_SUFFIX), digest.hexdigest()
+
+    def _finish(self, key: str, commit: Commit) -> None:
+        self._tidier.tidy(key, commit)
+        self._claims.clear(commit.segment, commit.uid)
+        self._kept.add(key)
+
+    def _clear_litter(self) -> None:
+        """Remove claims that outlived their segment: their owner died while tidying."""
+        for segment, uid in self._claims.segments():
+            if self._ledger.find(segment, uid):
+                self._claims.clear(segment, uid)
+
+
+def _log(commit: Commit) -> None:
+    log.info(
+        "committed %s: %d frames, %d rows in %d parts",
+        commit.segment,
+        commit.balance.frames,
+        sum(commit.balance.rows.values()),
+        len(commit.parts),
+    )
+    if commit.balance.rejected:
+        log.warning(
+            "%s: %d of %d frames were rejected; they are kept in %s",
+            commit.segment,
+            commit.balance.rejected,
+            commit.balance.frames,
+            commit.rejects,
+        )
+    if not commit.raw.verified:
+        log.error(
+            "%s is damaged: what its checkpoints do not vouch for is in %s; raw is kept by "
+            "etl.raw_retention",
+            commit.segment,
+            commit.rejects,
+        )

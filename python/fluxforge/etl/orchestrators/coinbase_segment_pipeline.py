@@ -1,0 +1,146 @@
+"""One segment's way into the lake: parse → write → the commit to publish.
+
+Nothing here is visible to a reader of the lake: parts count only once the returned commit is
+published. Run twice, by one worker or by two, it writes the same parts under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from fluxforge._native import Balance as NativeBalance
+from fluxforge._native import ConnectionSequence, ParsedSegment, Xxh3
+from fluxforge.config import ETLConfig
+from fluxforge.etl.readers import NDJSONReader
+from fluxforge.etl.recipe import Recipe
+from fluxforge.etl.writers import ParquetWriter
+from fluxforge.feeds import load_feed
+from fluxforge.ledger import Balance, Commit, ConnectionSpan, Raw, SequenceGap
+from fluxforge.storage.base import StorageBackend
+
+
+class CoinbaseSegmentPipeline:
+    """Turns Coinbase segments into parts and says what to commit.
+
+    Args:
+        storage: Where the segments lie.
+        storage_output: Where the lake lies; the same storage if not given.
+        output_path: Key of the source's directory in the lake, as ``processed/coinbase``.
+        settings: Numbers, timestamps and compression.
+        worker: Name that goes into commits.
+        feed: Name of the feed's description.
+        now: Clock for the commit's note of when.
+    """
+
+    def __init__(
+        self,
+        storage: StorageBackend,
+        *,
+        output_path: str,
+        storage_output: StorageBackend | None = None,
+        settings: ETLConfig | None = None,
+        worker: str = "local",
+        feed: str = "coinbase",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        settings = settings or ETLConfig()
+        self._output = storage_output or storage
+        self._output_path = output_path
+        self._worker = worker
+        self._feed = feed
+        self._now = now
+        self._recipe = Recipe(
+            feed=feed,
+            feed_xxh3=_xxh3(load_feed(feed).spec),
+            numbers=settings.numbers,
+            timestamp_unit=settings.timestamp_unit,
+            compression=settings.compression,
+            compression_level=settings.compression_level,
+            writer=f"pyarrow {pa.__version__}",
+        )
+        self._reader = NDJSONReader(storage, feed, numbers=settings.numbers)
+        self._writer = ParquetWriter(self._output, output_path=output_path, recipe=self._recipe)
+
+    def run(self, key: str, *, segment: str, uid: str) -> Commit:
+        """Parse the segment at a key and write its parts and rejects.
+
+        Args:
+            key: Where the segment lies.
+            segment: Its label.
+            uid: Its identity.
+
+        Returns:
+            The commit that makes the parts count, not yet published.
+        """
+        parsed = self._reader.read(key)
+        parts = tuple(self._writer.write(partition, uid=uid) for partition in parsed.partitions)
+        return Commit(
+            segment=segment,
+            uid=uid,
+            source=self._feed,
+            worker=self._worker,
+            committed_at=f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ}",
+            recipe=self._recipe.to_record(),
+            raw=Raw(
+                bytes=parsed.raw_bytes,
+                xxh3=parsed.raw_xxh3,
+                sealed=parsed.sealed,
+                verified=parsed.verified,
+            ),
+            parts=parts,
+            balance=_balance(parsed.balance),
+            connections=tuple(_span(connection) for connection in parsed.connections),
+            rejects=self._write_rejects(parsed, segment, uid),
+        )
+
+    def _write_rejects(self, parsed: ParsedSegment, segment: str, uid: str) -> str | None:
+        if not len(parsed.rejects):
+            return None
+        name = f"_rejects/{segment}.{uid}.ndjson"
+        self._output.write_bytes(
+            parsed.rejects_ndjson(), self._output.join_path(self._output_path, name)
+        )
+        return name
+
+
+def _balance(balance: NativeBalance) -> Balance:
+    return Balance(
+        frames=balance.frames,
+        parsed=balance.parsed,
+        ignored=balance.ignored,
+        rejected=balance.rejected,
+        events=balance.events,
+        rows=balance.rows,
+        inexact=balance.inexact,
+        unknown_fields=balance.unknown_fields,
+    )
+
+
+def _span(connection: ConnectionSequence) -> ConnectionSpan:
+    return ConnectionSpan(
+        conn=connection.conn,
+        frames=connection.frames,
+        first_sequence=connection.first_sequence,
+        last_sequence=connection.last_sequence,
+        first_capture_ns=connection.first_capture_ns,
+        last_capture_ns=connection.last_capture_ns,
+        missing=connection.missing,
+        gaps=tuple(
+            SequenceGap(
+                expected=gap.expected,
+                seen=gap.seen,
+                record=gap.record,
+                capture_ns=gap.capture_ns,
+            )
+            for gap in connection.gaps
+        ),
+    )
+
+
+def _xxh3(data: bytes) -> str:
+    digest = Xxh3()
+    digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""Reading the lake: whole segments or none.
+
+A part counts only if a commit lists it, so ``scan`` opens the parts that commits name instead of
+listing directories: a segment is seen whole or not at all, also while an ETL runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+from fluxforge._native import SegmentParser
+from fluxforge.config import FluxForgeConfig, StorageConfig
+from fluxforge.errors import FeedError
+from fluxforge.feeds import load_feed
+from fluxforge.ledger import Ledger, Part
+from fluxforge.storage.factory import (
+    create_storage_backend,
+    get_commits_path,
+    get_etl_output_path,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def scan(
+    source: str | PathLike[str] | FluxForgeConfig,
+    table: str,
+    *,
+    products: Collection[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    feed: str = "coinbase",
+) -> pl.LazyFrame:
+    """Scan a table of the lake.
+
+    Args:
+        source: The data directory (local path), or a configuration for anything else.
+        table: Table name, as ``level2``.
+        products: Keep these products only; None keeps all.
+        start: Keep rows captured at or after this time; must carry a time zone.
+        end: Keep rows captured before this time; must carry a time zone.
+        feed: The feed whose lake to read.
+
+    Returns:
+        A lazy frame with the table's columns, then product_id (where the table has one) and
+        date. Rows come by segment and partition; sort by conn and sequence_num, or by
+        capture_ts, for the captured order.
+
+    Raises:
+        FeedError: The feed has no such table.
+        ValueError: A time without a time zone.
+    """
+    import polars as pl  # noqa: PLC0415 - imported when used
+
+    if isinstance(source, FluxForgeConfig):
+        storage_config = source.etl_output_storage()
+    else:
+        storage_config = StorageConfig(base_dir=fspath(source))
+    storage = create_storage_backend(storage_config)
+    output_path = get_etl_output_path(storage_config, feed)
+    ledger = Ledger(storage, path=get_commits_path(storage_config, feed))
+    start_ns, end_ns = _to_ns(start, "start"), _to_ns(end, "end")
+
+    parts = (part for commit in ledger.commits() for part in commit.parts if part.table == table)
+    keys = [part.key(output_path) for part in _prune(parts, products, start_ns, end_ns)]
+    empty = _empty(table, feed)
+    if not keys:
+        return empty
+    partitions = {
+        name: dtype
+        for name, dtype in empty.collect_schema().items()
+        if name in {"product_id", "date"}
+    }
+    frame = pl.scan_parquet(
+        [storage.get_full_path(key) for key in keys],
+        hive_partitioning=True,
+        hive_schema=partitions,
+        storage_options=storage.get_storage_options("polars") or None,
+    )
+    if start_ns is not None:
+        frame = frame.filter(pl.col("capture_ts").dt.epoch("ns") >= start_ns)
+    if end_ns is not None:
+        frame = frame.filter(pl.col("capture_ts").dt.epoch("ns") < end_ns)
+    return frame
+
+
+def _prune(
+    parts: Iterable[Part],
+    products: Collection[str] | None,
+    start_ns: int | None,
+    end_ns: int | None,
+) -> Iterable[Part]:
+    """Keep the parts that may hold a wanted row."""
+    for part in parts:
+        if products is not None and part.product_id not in products:
+            continue
+        if start_ns is not None and part.max_capture_ns < start_ns:
+            continue
+        if end_ns is not None and part.min_capture_ns >= end_ns:
+            continue
+        yield part
+
+
+def _to_ns(moment: datetime | None, name: str) -> int | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError(f"{name}={moment!r} has no time zone; use datetime(..., tzinfo=UTC)")
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _empty(table: str, feed: str) -> pl.LazyFrame:
+    """Return no rows with the table's columns."""
+    import polars as pl  # noqa: PLC0415 - imported when used
+
+    tables = SegmentParser(load_feed(feed).spec).finish().tables
+    if table not in tables:
+        raise FeedError(f"{feed} has no table {table!r}; it has {', '.join(sorted(tables))}.")
+    frame = pl.DataFrame(tables[table]).lazy()
+    return frame.with_columns(pl.col("date").cast(pl.Date))
