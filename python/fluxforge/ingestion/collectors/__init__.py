@@ -1,0 +1,26 @@
+"""What receives frames."""
+
+from __future__ import annotations
+
+from fluxforge.ingestion.collectors.collector import (
+    Collector,
+    CollectorStats,
+    ConnectionSettings,
+)
+from fluxforge.ingestion.collectors.connection_plan import (
+    ConnectionPlan,
+    Subscription,
+    plan_connections,
+)
+from fluxforge.ingestion.collectors.pacing import Backoff, Pace
+
+__all__ = [
+    "Backoff",
+    "Collector",
+    "CollectorStats",
+    "ConnectionPlan",
+    "ConnectionSettings",
+    "Pace",
+    "Subscription",
+    "plan_connections",
+]

@@ -1,0 +1,265 @@
+"""One supervised websocket connection: every frame that arrives is stamped and appended.
+
+Nothing is decoded, answered or sorted out on the way in: acks, errors and heartbeats are frames
+like any other. What happens to the connection itself becomes events in the same segment, so the
+record says where frames may be missing:
+
+    connected → subscribing → (refused)* → disconnected
+
+On a stop the client sends Close and goes on receiving until the server's Close, so what was
+already on its way is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from fluxforge.errors import QueueFullError, SegmentWriteError
+from fluxforge.ingestion.collectors.connection_plan import ConnectionPlan
+from fluxforge.ingestion.collectors.pacing import Backoff, Pace
+from fluxforge.ingestion.writers import LogWriter
+
+log = logging.getLogger(__name__)
+
+_ERROR_FRAME = b'{"type":"error"'
+
+
+@dataclass(slots=True)
+class CollectorStats:
+    """Counters of one connection over all its reconnects.
+
+    Attributes:
+        frames: Frames received.
+        bytes: Their size.
+        connects: Successful connects.
+        connected: Whether it is connected now.
+        refusals: Error frames received.
+        last_error: Why it was last disconnected or could not connect.
+    """
+
+    frames: int = 0
+    bytes: int = 0
+    connects: int = 0
+    connected: bool = False
+    refusals: int = 0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """How to treat a venue's sockets.
+
+    Attributes:
+        url: Where to connect.
+        max_message_bytes: Largest frame to accept.
+        idle_seconds: A connection without any frame for this long is given up.
+        healthy_seconds: A connection that lasted this long resets the backoff.
+        message_interval: Seconds between two messages of ours on a connection.
+    """
+
+    url: str
+    max_message_bytes: int
+    idle_seconds: float
+    healthy_seconds: float = 10.0
+    message_interval: float = 0.125
+
+
+class Collector:
+    """Keeps one planned connection alive and appends what it receives.
+
+    Args:
+        plan: The socket's subscriptions.
+        settings: How to treat it.
+        writer: Where frames and events go.
+        run_id: Unique for this run; part of each connection's name.
+        connect_pace: Shared by all collectors: how often a socket may be opened.
+        backoff: Delays between attempts.
+        clock_ns: Wall clock, nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        plan: ConnectionPlan,
+        *,
+        settings: ConnectionSettings,
+        writer: LogWriter,
+        run_id: str,
+        connect_pace: Pace,
+        backoff: Backoff | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._writer = writer
+        self._run_id = run_id
+        self._connect_pace = connect_pace
+        self._backoff = backoff or Backoff()
+        self._clock_ns = clock_ns
+        self._attempt = 0
+        self._waiting_for_disk = False
+        self.stats = CollectorStats()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Connect, receive and reconnect until told to stop. Never gives up on the network.
+
+        Raises:
+            SegmentWriteError: The writer stopped for good; nothing can be kept any more.
+        """
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            await _unless(stop, self._connect_pace.wait())
+            if stop.is_set():
+                return
+            started = loop.time()
+            try:
+                await self._session(stop)
+            except SegmentWriteError:
+                raise  # an OSError too, but not the network's
+            except (OSError, InvalidHandshake, TimeoutError) as error:
+                self.stats.last_error = _describe(error)
+            if stop.is_set():
+                return
+            if loop.time() - started >= self._settings.healthy_seconds:
+                self._backoff.reset()
+            delay = self._backoff.next_delay()
+            log.warning(
+                "%s: %s; trying again in %.1f s and for as long as it takes",
+                self._settings.url,
+                self.stats.last_error,
+                delay,
+            )
+            await _unless(stop, asyncio.sleep(delay))
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """One connection from its handshake to its end."""
+        self._attempt += 1
+        conn = f"{self._run_id}-{self._plan.index}-{self._attempt}"
+        async with connect(
+            self._settings.url,
+            max_size=self._settings.max_message_bytes,
+            proxy=None if _is_loopback(self._settings.url) else True,
+        ) as socket:
+            self.stats.connects += 1
+            self.stats.connected = True
+            self._event(
+                "connected",
+                conn,
+                url=self._settings.url,
+                extensions=[extension.name for extension in socket.protocol.extensions],
+            )
+            log.info("connected to %s as %s", self._settings.url, conn)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    beside = [
+                        tasks.create_task(self._subscribe(socket, conn)),
+                        tasks.create_task(self._give_up_when_idle(socket)),
+                        tasks.create_task(_close_on(stop, socket)),
+                    ]
+                    await self._receive(socket, conn)
+                    for task in beside:
+                        task.cancel()
+            finally:
+                self.stats.connected = False
+                self._event("disconnected", conn, reason=self.stats.last_error or "cancelled")
+
+    async def _receive(self, socket: ClientConnection, conn: str) -> None:
+        """Append every frame until the connection ends; then say how it ended."""
+        stats, append, clock_ns = self.stats, self._writer.append, self._clock_ns
+        try:
+            while True:
+                frame = await socket.recv(decode=False)
+                capture_ns = clock_ns()
+                try:
+                    append(frame, capture_ns=capture_ns, conn=conn)
+                except QueueFullError:
+                    await self._append_when_there_is_room(frame, capture_ns, conn)
+                stats.frames += 1
+                stats.bytes += len(frame)
+                if frame.startswith(_ERROR_FRAME):
+                    self._refused(frame, conn)
+        except ConnectionClosed as closed:
+            stats.last_error = _describe(closed)
+
+    async def _append_when_there_is_room(self, frame: bytes, capture_ns: int, conn: str) -> None:
+        """Wait for the disk. Meanwhile the socket is not read, so TCP holds the venue back."""
+        self._waiting_for_disk = True
+        try:
+            while True:
+                await self._writer.drain()
+                with suppress(QueueFullError):  # another connection was faster
+                    self._writer.append(frame, capture_ns=capture_ns, conn=conn)
+                    return
+        finally:
+            self._waiting_for_disk = False
+
+    async def _subscribe(self, socket: ClientConnection, conn: str) -> None:
+        """Send one message per channel. The answers are frames like any other."""
+        with suppress(ConnectionClosed):  # the receiver reports it
+            for subscription in self._plan.subscriptions:
+                await socket.send(subscription.message())
+                self._event(
+                    "subscribing",
+                    conn,
+                    channel=subscription.channel,
+                    product_ids=subscription.product_ids,
+                )
+                await asyncio.sleep(self._settings.message_interval)
+
+    async def _give_up_when_idle(self, socket: ClientConnection) -> None:
+        """Close a connection that has gone silent: heartbeats should come each second."""
+        frames = -1
+        while frames != self.stats.frames or self._waiting_for_disk:
+            frames = self.stats.frames
+            await asyncio.sleep(self._settings.idle_seconds)
+        log.warning(
+            "%s: nothing received for %.0f s", self._settings.url, self._settings.idle_seconds
+        )
+        await socket.close(reason="idle")
+
+    def _refused(self, frame: bytes, conn: str) -> None:
+        self.stats.refusals += 1
+        message = frame.decode("utf-8", errors="replace")[:1000]
+        log.warning("%s refused: %s", self._settings.url, message)
+        self._event("refused", conn, message=message)
+
+    def _event(self, kind: str, conn: str, **fields: object) -> None:
+        self._writer.append_event(kind, capture_ns=self._clock_ns(), conn=conn, **fields)
+
+
+async def _close_on(stop: asyncio.Event, socket: ClientConnection) -> None:
+    await stop.wait()
+    await socket.close()
+
+
+async def _unless(stop: asyncio.Event, pause: Coroutine[Any, Any, None]) -> None:
+    """Wait for the pause to pass, or for the stop, whichever comes first."""
+    waits = {asyncio.ensure_future(pause), asyncio.ensure_future(stop.wait())}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether a URL is on this machine, where no proxy is to be asked."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _describe(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,168 @@
+"""Everything that records one feed: storage, writer, collectors, and uploads where needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass
+
+from fluxforge._native import WriterStats
+from fluxforge.config import FluxForgeConfig
+from fluxforge.errors import ConfigError, FluxForgeError
+from fluxforge.feeds import load_feed
+from fluxforge.ingestion.collectors import (
+    Collector,
+    CollectorStats,
+    ConnectionPlan,
+    ConnectionSettings,
+    Pace,
+    plan_connections,
+)
+from fluxforge.ingestion.shipping import Shipper
+from fluxforge.ingestion.writers import LogWriter
+from fluxforge.storage.base import StorageBackend
+from fluxforge.storage.factory import create_storage_backend, get_ingestion_path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionStats:
+    """A snapshot of a running pipeline.
+
+    Attributes:
+        writer: The segment writer's counters and lags.
+        collectors: Counters by connection.
+    """
+
+    writer: WriterStats
+    collectors: tuple[CollectorStats, ...]
+
+    @property
+    def frames_received(self) -> int:
+        """Frames that arrived over all connections."""
+        return sum(collector.frames for collector in self.collectors)
+
+    @property
+    def connected(self) -> int:
+        """Connections that stand at this moment."""
+        return sum(collector.connected for collector in self.collectors)
+
+
+class IngestionPipeline:
+    """Records a feed until told to stop.
+
+    Args:
+        config: What to record, and where to.
+        storage: Where segments go, if not as the config says.
+    """
+
+    def __init__(self, config: FluxForgeConfig, *, storage: StorageBackend | None = None) -> None:
+        self._config = config
+        self._connection = load_feed(config.ingestion.source).connection
+        self._storage_config = config.ingestion_storage()
+        self._storage = storage or create_storage_backend(self._storage_config)
+        self._collectors: list[Collector] = []
+        self._writer: LogWriter | None = None
+
+    def plan(self) -> list[ConnectionPlan]:
+        """Return the sockets that a run will open.
+
+        Raises:
+            ConfigError: A channel that the feed does not have.
+        """
+        venue = self._config.coinbase
+        known = self._connection.channels
+        if unknown := [channel for channel in venue.channels if channel not in known]:
+            raise ConfigError(
+                f"coinbase.channels: {', '.join(unknown)} is no channel of this feed; "
+                f"it has {', '.join(known)}."
+            )
+        return plan_connections(
+            venue.products,
+            venue.channels,
+            products_per_connection=venue.level2_batch_size,
+            heartbeat_channel=self._connection.heartbeat_channel,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Recover what an earlier run left, record until ``stop`` is set, then seal.
+
+        Raises:
+            FluxForgeError: The disk failed for good, or another process writes here. What was
+                reported durable is kept.
+        """
+        plan = self.plan()
+        writer = await asyncio.to_thread(self._open_writer)
+        self._writer = writer
+        self._collectors = self._build_collectors(plan, writer)
+        shipper = self._build_shipper(writer)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for collector in self._collectors:
+                    tasks.create_task(collector.run(stop))
+                if shipper is not None:
+                    tasks.create_task(shipper.run(stop))
+        except* FluxForgeError as group:
+            raise _first(group) from None
+        finally:
+            await writer.close()
+            if shipper is not None:
+                await asyncio.to_thread(shipper.ship_all)
+
+    def stats(self) -> IngestionStats | None:
+        """Return the counters, or None before the writer is open."""
+        if self._writer is None:
+            return None
+        return IngestionStats(
+            self._writer.stats(), tuple(collector.stats for collector in self._collectors)
+        )
+
+    def _open_writer(self) -> LogWriter:
+        settings = self._config.ingestion
+        return LogWriter(
+            self._storage,
+            active_path=get_ingestion_path(self._storage_config, settings.source, "active"),
+            ready_path=get_ingestion_path(self._storage_config, settings.source, "ready"),
+            quarantine_path=get_ingestion_path(self._storage_config, settings.source, "quarantine"),
+            source=settings.source,
+            writer_id=self._config.ingestion_writer_id(),
+            segment_max_mb=settings.segment_max_mb,
+            segment_max_seconds=settings.segment_max_seconds,
+            queue_max_mb=settings.queue_max_mb,
+            durability=settings.durability,
+            on_full=settings.on_full,
+            min_free_mb=settings.min_free_mb,
+            spool_dir=settings.spool_path(),
+        )
+
+    def _build_collectors(self, plan: list[ConnectionPlan], writer: LogWriter) -> list[Collector]:
+        connection = self._connection
+        settings = ConnectionSettings(
+            url=self._config.coinbase.ws_url,
+            max_message_bytes=connection.max_message_bytes,
+            idle_seconds=connection.idle_seconds,
+            message_interval=1 / connection.messages_per_second,
+        )
+        # Shared by all sockets: a venue counts connects by address.
+        pace = Pace(1 / connection.connects_per_second)
+        run_id = secrets.token_hex(4)
+        return [
+            Collector(socket, settings=settings, writer=writer, run_id=run_id, connect_pace=pace)
+            for socket in plan
+        ]
+
+    def _build_shipper(self, writer: LogWriter) -> Shipper | None:
+        ready_path = get_ingestion_path(
+            self._storage_config, self._config.ingestion.source, "ready"
+        )
+        if self._storage.local_path(ready_path) is not None:
+            return None
+        return Shipper(self._storage, spool_ready=writer.ready_dir, ready_path=ready_path)
+
+
+def _first(group: BaseExceptionGroup[FluxForgeError]) -> FluxForgeError:
+    """The first leaf: the others are consequences of the same disk."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
