@@ -1,0 +1,58 @@
+"""``fluxforge etl``: turn ready segments into Parquet."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Annotated
+
+import typer
+
+from fluxforge.cli.options import (
+    ConfigOption,
+    DataDirOption,
+    VerboseOption,
+    configure,
+    configure_logging,
+)
+from fluxforge.cli.stopping import stop_on_signals
+
+log = logging.getLogger(__name__)
+
+
+def etl(
+    *,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch/--once", help="Go on looking for segments, or process what is ready and end."
+        ),
+    ] = True,
+    verbose: VerboseOption = False,
+) -> None:
+    """Turn ready segments into committed Parquet."""
+    configure_logging(verbose=verbose)
+    settings = configure(config, data_dir)
+    # Imported here: `--help` does not need pyarrow.
+    from fluxforge.etl import ETLJob, ETLWatcher  # noqa: PLC0415
+
+    stop = threading.Event()
+    stop_on_signals(stop.set, saying="finishing the segment in hand")
+    job = ETLJob(settings)
+    if watch:
+        log.info("looking for segments every %g s", settings.etl.poll_interval)
+        exit_code = ETLWatcher(job, poll_interval=settings.etl.poll_interval).run(stop)
+    else:
+        report = job.run_once(stop)
+        exit_code = report.exit_code
+        log.info(
+            "%d segments committed, %d were committed before, %d are in other workers' hands, "
+            "%d failed",
+            len(report.committed),
+            report.already,
+            report.held,
+            len(report.failures),
+        )
+    raise typer.Exit(exit_code)

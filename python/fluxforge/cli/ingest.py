@@ -1,0 +1,73 @@
+"""``fluxforge ingest``: record a live feed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fluxforge.cli.options import (
+    ChannelsOption,
+    ConfigOption,
+    DataDirOption,
+    ProductsOption,
+    UrlOption,
+    VerboseOption,
+    configure,
+    configure_logging,
+)
+from fluxforge.cli.report import describe
+from fluxforge.cli.stopping import stop_on_signals
+from fluxforge.config import FluxForgeConfig
+
+if TYPE_CHECKING:
+    from fluxforge.ingestion import IngestionPipeline
+
+log = logging.getLogger(__name__)
+
+_REPORT_SECONDS = 10.0
+
+
+def ingest(
+    *,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    url: UrlOption = None,
+    product: ProductsOption = None,
+    channel: ChannelsOption = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Stop by itself after this long.", min=0)
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Record a live feed into durable segments until Ctrl-C."""
+    configure_logging(verbose=verbose)
+    settings = configure(config, data_dir, url=url, products=product, channels=channel)
+    asyncio.run(record(settings, seconds=seconds))
+
+
+async def record(settings: FluxForgeConfig, *, seconds: float | None = None) -> None:
+    """Ingest until a signal, or for some seconds; log the counters now and then."""
+    # Imported here: `--help` and `config` need neither websockets nor the extension.
+    from fluxforge.ingestion import IngestionPipeline  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stop_on_signals(lambda: loop.call_soon_threadsafe(stop.set), saying="sealing the open segment")
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    pipeline = IngestionPipeline(settings)
+    reporter = asyncio.create_task(_report(pipeline))
+    try:
+        await pipeline.run(stop)
+    finally:
+        reporter.cancel()
+    log.info("stopped; %s", describe(pipeline.stats()))
+
+
+async def _report(pipeline: IngestionPipeline) -> None:
+    while True:
+        await asyncio.sleep(_REPORT_SECONDS)
+        log.info("%s", describe(pipeline.stats()))

@@ -1,0 +1,99 @@
+"""The options that every command shares, and what they turn into."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from fluxforge.config import FluxForgeConfig, load_config
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration file. Default: FLUXFORGE_CONFIG, ./config.yaml, "
+        "./config/config.yaml, the user's; none is fine.",
+        show_default=False,
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        "-d",
+        help="Where data lies (storage.base_dir). Default: ./data",
+        show_default=False,
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="Websocket to record; ws://127.0.0.1:PORT for the simulator (coinbase.ws_url).",
+        show_default=False,
+    ),
+]
+ProductsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--product",
+        "-p",
+        help="Product to record; may be repeated (coinbase.products). Default: BTC-USD and ETH-USD",
+        show_default=False,
+    ),
+]
+ChannelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel",
+        help="Channel to record; may be repeated (coinbase.channels). "
+        "Default: level2, ticker, market_trades; heartbeats always",
+        show_default=False,
+    ),
+]
+
+
+def configure(
+    config: Path | None,
+    data_dir: Path | None,
+    *,
+    url: str | None = None,
+    products: list[str] | None = None,
+    channels: list[str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> FluxForgeConfig:
+    """Load the configuration with the flags on top.
+
+    Raises:
+        ConfigError: Something in it is wrong.
+    """
+    coinbase = {"ws_url": url, "products": products or None, "channels": channels or None}
+    overrides: dict[str, Any] = dict(extra or {})
+    if data_dir is not None:
+        overrides["storage"] = {"base_dir": str(data_dir)}
+    if given := {key: value for key, value in coinbase.items() if value is not None}:
+        overrides["coinbase"] = given
+    return load_config(config, overrides=overrides)
+
+
+def configure_logging(*, verbose: bool) -> None:
+    """Log to standard error: coloured on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    handler: logging.Handler
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_path=False)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    for library in ("websockets", "botocore", "boto3", "urllib3", "s3transfer"):
+        logging.getLogger(library).setLevel(logging.WARNING)
