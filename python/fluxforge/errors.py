@@ -41,7 +41,13 @@ class ConfigError(FluxForgeError):
 
 
 class StorageError(FluxForgeError):
-    """A storage backend could not do what it was asked."""
+    """A storage backend could not do what it was asked.
+
+    Attributes:
+        errno: The operating system's error number, where it was one that said no.
+    """
+
+    errno: int | None = None
 
 
 class InvalidKeyError(StorageError, ValueError):

@@ -14,9 +14,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Library = Literal["polars", "pandas", "pyarrow", "duckdb"]
+LIBRARIES: tuple[str, ...] = get_args(Library)
 
 
 class StorageBackend(ABC):

@@ -1,0 +1,323 @@
+"""Storage on S3 or a store that speaks it, over boto3.
+
+Promise: a PUT is whole or absent, and durable when S3 has answered. ``create_new`` is one PUT
+with ``If-None-Match: *``, never a multipart upload (not every store honours the condition when
+one completes) and never a copy. Each object carries a hash of its bytes in its metadata, checked
+whenever it is read whole: a store without checksums cannot hand out a flipped bit unnoticed.
+
+A PUT may be applied although its answer is lost; boto3 then tries again and meets its own object
+(412). So each exclusive PUT carries a nonce, and whoever finds its own nonce there has won.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from fluxforge.errors import ObjectNotFoundError, StorageError
+from fluxforge.storage.base import LIBRARIES, Library, StorageBackend
+from fluxforge.storage.keys import check_directory, check_key, is_valid_key
+from fluxforge.storage.s3_access import S3Access
+from fluxforge.storage.s3_errors import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, explain, status_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_HASH = "fluxforge-sha256"
+_NONCE = "fluxforge-nonce"
+_LARGEST_SINGLE_PUT = 5 << 30
+_CONFLICT_ATTEMPTS = 8
+_TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=16 << 20)
+
+
+class S3Storage(StorageBackend):
+    """A bucket, or a prefix in it, as a storage. Asks S3 nothing before it is used.
+
+    Args:
+        bucket: The bucket's name.
+        prefix: Where the root lies in it; "" is its top.
+        region: AWS region; None takes it from the environment or profile.
+        endpoint_url: Address of a store that is not AWS.
+        aws_access_key_id: With the next two: explicit credentials. None leaves it to boto3's
+            chain: environment, profile, role.
+        aws_secret_access_key: See above.
+        aws_session_token: See above.
+        profile: A profile of ``~/.aws``.
+        config: Settings for boto3's client, over our own.
+        sleep: Waits between tries after a conflict, in seconds.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        aws_session_token: str | None = None,
+        profile: str | None = None,
+        config: Config | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = check_directory(prefix)
+        self._access = S3Access(
+            region=region,
+            endpoint_url=endpoint_url,
+            aws_access_key_id=aws_access_key_id,
+            aws_secret_access_key=aws_secret_access_key,
+            aws_session_token=aws_session_token,
+            profile=profile,
+        )
+        self._config = config
+        self._sleep = sleep
+        self._made: S3Client | None = None
+        self._bucket_seen = False
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"S3Storage({self._root!r})"
+
+    @property
+    def _root(self) -> str:
+        return f"s3://{'/'.join(filter(None, (self._bucket, self._prefix)))}"
+
+    @property
+    def _client(self) -> S3Client:
+        with self._lock:
+            if self._made is None:
+                self._made = self._access.client(self._config)
+            return self._made
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write_bytes(self, data: bytes | memoryview, path: str) -> None:
+        """See StorageBackend."""
+        key, body = self._key(path), bytes(data)
+        with self._explained("write", path):
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                Metadata={_HASH: hashlib.sha256(body).hexdigest()},
+            )
+
+    def write_file(self, local_path: Path, path: str) -> None:
+        """See StorageBackend. Large files go up in parts."""
+        key = self._key(path)
+        with _opened(local_path) as stream, self._explained("write", path):
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            stream.seek(0)
+            self._client.upload_fileobj(
+                stream,
+                self._bucket,
+                key,
+                ExtraArgs={"Metadata": {_HASH: digest}},
+                Config=_TRANSFER,
+            )
+
+    def create_new(self, data: bytes | memoryview, path: str) -> bool:
+        """See StorageBackend."""
+        body = bytes(data)
+        return self._put_new(lambda: body, hashlib.sha256(body).hexdigest(), path)
+
+    def create_new_file(self, local_path: Path, path: str) -> bool:
+        """See StorageBackend. One PUT, so at most 5 GiB."""
+        with _opened(local_path) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if stream.tell() > _LARGEST_SINGLE_PUT:
+                raise StorageError(
+                    f"could not write {path!r} in {self._root}: {local_path} is larger than the "
+                    "5 GiB that one exclusive PUT can hold; lower ingestion.segment_max_mb"
+                )
+
+            def rewound() -> BufferedReader:
+                stream.seek(0)
+                return stream
+
+            return self._put_new(rewound, digest, path)
+
+    def _put_new(self, body: Callable[[], bytes | BufferedReader], digest: str, path: str) -> bool:
+        key, nonce = self._key(path), secrets.token_hex(16)
+        with self._explained("create", path):
+            for attempt in range(_CONFLICT_ATTEMPTS):
+                try:
+                    self._client.put_object(
+                        Bucket=self._bucket,
+                        Key=key,
+                        Body=body(),
+                        IfNoneMatch="*",
+                        Metadata={_HASH: digest, _NONCE: nonce},
+                    )
+                except ClientError as error:
+                    if status_of(error) == PRECONDITION_FAILED:
+                        return self._nonce_at(key) == nonce
+                    # 409: another conditional PUT of this key is under way; neither has won yet.
+                    if status_of(error) != CONFLICT or attempt + 1 == _CONFLICT_ATTEMPTS:
+                        raise
+                    self._sleep(random.uniform(0.05, 0.1) * 2**attempt)  # noqa: S311  # jitter
+                else:
+                    return True
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _nonce_at(self, key: str) -> str | None:
+        try:
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if status_of(error) == NOT_FOUND:  # created by someone and deleted since
+                return None
+            raise
+        return head["Metadata"].get(_NONCE)
+
+    def delete(self, path: str) -> None:
+        """See StorageBackend."""
+        key = self._key(path)
+        with self._explained("delete", path):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def mkdir(self, path: str) -> None:
+        """Do nothing but check the key: S3 has no directories."""
+        check_directory(path)
+
+    def ensure_durable(self, path: str) -> None:
+        """See StorageBackend. What S3 shows is durable."""
+        self.size(path)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read_bytes(self, path: str) -> bytes:
+        """See StorageBackend."""
+        return b"".join(self.read_chunks(path))
+
+    def read_chunks(self, path: str, chunk_size: int = 1 << 20) -> Iterator[bytes]:
+        """See StorageBackend. Raises StorageError at the end if the bytes are not those written."""
+        key = self._key(path)
+        seen = hashlib.sha256()
+        with self._explained("read", path):
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        expected = answer["Metadata"].get(_HASH)
+        body = answer["Body"]
+        with body:
+            while True:
+                # What the consumer of the stream raises is not ours to explain.
+                with self._explained("read", path):
+                    piece = body.read(chunk_size)
+                if not piece:
+                    break
+                seen.update(piece)
+                yield piece
+        if expected is not None and seen.hexdigest() != expected:
+            raise StorageError(
+                f"could not read {path!r} in {self._root}: the bytes that arrived are not those "
+                "that were written (sha256 differs); read it again"
+            )
+
+    def exists(self, path: str) -> bool:
+        """See StorageBackend."""
+        try:
+            self.size(path)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    def size(self, path: str) -> int:
+        """See StorageBackend."""
+        key = self._key(path)
+        with self._explained("look for", path):
+            try:
+                return self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+            except ClientError as error:
+                if status_of(error) == NOT_FOUND:
+                    self._require_bucket()
+                raise
+
+    def _require_bucket(self) -> None:
+        """Raise if it is the bucket that is missing: the answer to a HEAD does not say."""
+        if not self._bucket_seen:
+            self._client.head_bucket(Bucket=self._bucket)
+            self._bucket_seen = True
+
+    def list_files(
+        self, path: str = "", pattern: str = "*", *, recursive: bool = False
+    ) -> list[str]:
+        """See StorageBackend. Names that are no valid keys are not shown."""
+        directory = "/".join(filter(None, (self._prefix, check_directory(path))))
+        below = f"{directory}/" if directory else ""
+        root = f"{self._prefix}/" if self._prefix else ""
+        with self._explained("list", path or "the root"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=below, Delimiter="" if recursive else "/"
+            )
+            keys = [
+                entry["Key"].removeprefix(root)
+                for page in pages
+                for entry in page.get("Contents", [])
+            ]
+        return sorted(
+            key
+            for key in keys
+            if is_valid_key(key) and fnmatchcase(key.rpartition("/")[2], pattern)
+        )
+
+    # -- where things lie ---------------------------------------------------------------------
+
+    def local_path(self, path: str) -> Path | None:
+        """Return None: nothing of it lies on this machine."""
+        check_directory(path)
+        return None
+
+    def get_full_path(self, path: str) -> str:
+        """Return the ``s3://`` URI."""
+        return "/".join(filter(None, (self._root, check_directory(path))))
+
+    def get_storage_options(self, library: Library) -> dict[str, Any]:
+        """Return options that open ``get_full_path``; they hold the credentials in the clear.
+
+        - polars: ``storage_options`` of ``scan_parquet`` and others.
+        - pandas: ``storage_options`` of ``read_parquet`` and others (s3fs).
+        - pyarrow: arguments of ``pyarrow.fs.S3FileSystem``, whose paths lack ``s3://``.
+        - duckdb: parameters of ``CREATE SECRET (TYPE s3, …)``.
+        """
+        if library not in LIBRARIES:
+            raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, not {library!r}")
+        return self._access.options(library)
+
+    def _key(self, path: str) -> str:
+        return "/".join(filter(None, (self._prefix, check_key(path))))
+
+    @contextmanager
+    def _explained(self, action: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError, HTTPError) as error:
+            raise explain(
+                error,
+                f"could not {action} {path!r} in {self._root}",
+                bucket=self._bucket,
+                endpoint=self._access.endpoint_url or "AWS",
+            ) from error
+
+
+def _opened(local_path: Path) -> BufferedReader:
+    try:
+        return local_path.open("rb")
+    except OSError as error:
+        raise StorageError(
+            f"could not read the local file {local_path}: {error.strerror}"
+        ) from error

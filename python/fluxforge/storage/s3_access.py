@@ -1,0 +1,122 @@
+"""Who asks S3 and how: credentials, the client's settings, and what other libraries need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+from fluxforge.storage.base import Library
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CLIENT = Config(
+    connect_timeout=10,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    max_pool_connections=32,
+)
+# Stores that are not AWS choke on the newer checksum trailers, and few resolve bucket names by DNS.
+_CUSTOM_ENDPOINT = Config(
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    s3={"addressing_style": "path"},
+)
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """Credentials and address. Prints without a secret."""
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    aws_access_key_id: str | None = field(default=None, repr=False)
+    aws_secret_access_key: str | None = field(default=None, repr=False)
+    aws_session_token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+
+    def client(self, config: Config | None) -> S3Client:
+        """Make a client. A session of its own: boto3's default session is not thread-safe."""
+        settings = _CLIENT if self.endpoint_url is None else _CLIENT.merge(_CUSTOM_ENDPOINT)
+        return self._session().client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            config=settings if config is None else settings.merge(config),
+        )
+
+    def options(self, library: Library) -> dict[str, Any]:
+        """Return what a library needs to open the same bucket; see S3Storage."""
+        key, secret, token = self._credentials()
+        address = urlsplit(self.endpoint_url or "")
+        plain = address.scheme == "http"
+        named: dict[str, Any]
+        match library:
+            case "polars":
+                named = {
+                    "aws_access_key_id": key,
+                    "aws_secret_access_key": secret,
+                    "aws_session_token": token,
+                    "aws_region": self.region,
+                    "aws_endpoint_url": self.endpoint_url,
+                    "aws_allow_http": "true" if plain else None,
+                }
+            case "pandas":
+                client = {"endpoint_url": self.endpoint_url, "region_name": self.region}
+                named = {
+                    "key": key,
+                    "secret": secret,
+                    "token": token,
+                    "client_kwargs": _set(client) or None,
+                }
+            case "pyarrow":
+                named = {
+                    "access_key": key,
+                    "secret_key": secret,
+                    "session_token": token,
+                    "region": self.region,
+                    "endpoint_override": address.netloc or None,
+                    "scheme": "http" if plain else None,
+                }
+            case "duckdb":
+                named = {
+                    "key_id": key,
+                    "secret": secret,
+                    "session_token": token,
+                    "region": self.region,
+                    "endpoint": address.netloc or None,
+                    "use_ssl": False if plain else None,
+                    "url_style": "path" if self.endpoint_url else None,
+                }
+            case _:
+                raise ValueError(f"no options are known for the library {library!r}")
+        return _set(named)
+
+    def _session(self) -> boto3.Session:
+        return boto3.Session(
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            aws_session_token=self.aws_session_token,
+            region_name=self.region,
+            profile_name=self.profile,
+        )
+
+    def _credentials(self) -> tuple[str | None, str | None, str | None]:
+        """Return what was set, or what the profile holds, which other libraries may not read.
+
+        Without either, nothing: each library finds environment and role by itself, and renews it.
+        """
+        if self.profile is None or self.aws_access_key_id is not None:
+            return self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
+        found = self._session().get_credentials()
+        if found is None:
+            return None, None, None
+        frozen = found.get_frozen_credentials()
+        return frozen.access_key, frozen.secret_key, frozen.token
+
+
+def _set(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,207 @@
+"""What every storage promises, asked of each. A new backend is right when this passes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from fluxforge.errors import InvalidKeyError, ObjectNotFoundError
+
+HOSTILE = [
+    "",
+    "/etc/passwd",
+    "//x",
+    "..",
+    "../x",
+    "a/../../x",
+    "a/..",
+    "./a",
+    "a/./b",
+    "a//b",
+    "a/",
+    "/",
+    "a\0b",
+    "a\nb",
+    "a\x7fb",
+    "a\x85b",
+    "C:/x",
+    "c:x",
+    "a\\b",
+    "..\\x",
+    "a/" + "x" * 256,
+    "a/" * 600 + "x",
+    "a/.fluxforge-tmp-1",
+    "\ud800",
+]
+VERBS = {
+    "write_bytes": lambda s, k, _: s.write_bytes(b"", k),
+    "create_new": lambda s, k, _: s.create_new(b"", k),
+    "create_new_file": lambda s, k, f: s.create_new_file(f, k),
+    "write_file": lambda s, k, f: s.write_file(f, k),
+    "read_bytes": lambda s, k, _: s.read_bytes(k),
+    "read_chunks": lambda s, k, _: next(s.read_chunks(k)),
+    "exists": lambda s, k, _: s.exists(k),
+    "size": lambda s, k, _: s.size(k),
+    "delete": lambda s, k, _: s.delete(k),
+    "ensure_durable": lambda s, k, _: s.ensure_durable(k),
+}
+
+
+def test_what_was_written_is_read_back(storage):
+    storage.write_bytes(b"first", "a/b/c.bin")
+    assert storage.read_bytes("a/b/c.bin") == b"first"
+    storage.write_bytes(memoryview(b"__second__")[2:-2], "a/b/c.bin")
+    assert storage.read_bytes("a/b/c.bin") == b"second"
+    assert storage.size("a/b/c.bin") == 6
+    assert storage.exists("a/b/c.bin")
+    storage.ensure_durable("a/b/c.bin")
+
+
+def test_an_empty_object_is_an_object(storage):
+    storage.write_bytes(b"", "empty")
+    assert storage.read_bytes("empty") == b""
+    assert list(storage.read_chunks("empty")) == []
+    assert storage.size("empty") == 0
+    assert storage.exists("empty")
+
+
+def test_create_new_wins_once_and_leaves_the_winner_alone(storage):
+    assert storage.create_new(b"mine", "claims/x.json") is True
+    assert storage.create_new(b"theirs", "claims/x.json") is False
+    assert storage.read_bytes("claims/x.json") == b"mine"
+    storage.delete("claims/x.json")
+    assert storage.create_new(b"theirs", "claims/x.json") is True
+
+
+def test_create_new_loses_against_an_ordinary_write(storage):
+    storage.write_bytes(b"there", "x")
+    assert storage.create_new(b"late", "x") is False
+    assert storage.read_bytes("x") == b"there"
+
+
+def test_files_go_up_whole(storage, tmp_path):
+    content = bytes(range(256)) * 20_000
+    source = tmp_path / "source.bin"
+    source.write_bytes(content)
+    assert storage.create_new_file(source, "up/new.bin") is True
+    assert storage.create_new_file(source, "up/new.bin") is False
+    storage.write_file(source, "up/other.bin")
+    source.write_bytes(b"short")
+    storage.write_file(source, "up/other.bin")
+    assert storage.read_bytes("up/new.bin") == content
+    assert storage.read_bytes("up/other.bin") == b"short"
+    assert b"".join(storage.read_chunks("up/new.bin", 1000)) == content
+    assert max(map(len, storage.read_chunks("up/new.bin", 1000))) <= 1000
+
+
+@pytest.mark.parametrize("verb", ["create_new", "create_new_file"])
+def test_of_many_threads_one_creates(storage, tmp_path, verb):
+    callers = 8
+    for round_ in range(5):
+        barrier = Barrier(callers)
+        key = f"race/{round_}"
+
+        def create(me: int, key=key, barrier=barrier):
+            content = str(me).encode() * 1000
+            source = tmp_path / str(me)
+            source.write_bytes(content)
+            barrier.wait()
+            if verb == "create_new":
+                return storage.create_new(content, key)
+            return storage.create_new_file(source, key)
+
+        with ThreadPoolExecutor(callers) as pool:
+            won = list(pool.map(create, range(callers)))
+        assert won.count(True) == 1
+        assert storage.read_bytes(key) == str(won.index(True)).encode() * 1000
+
+
+@pytest.mark.parametrize("verb", ["read_bytes", "read_chunks", "size", "ensure_durable"])
+@pytest.mark.parametrize("key", ["missing", "a/missing", "a", "a/b/below-a-file"])
+def test_nothing_there_is_said_plainly(storage, tmp_path, verb, key):
+    storage.write_bytes(b"", "a/b")
+    with pytest.raises(ObjectNotFoundError, match=key) as caught:
+        VERBS[verb](storage, key, tmp_path)
+    assert isinstance(caught.value, FileNotFoundError)
+    assert caught.value.__cause__ is not None
+    assert not storage.exists(key)
+
+
+def test_deleting_is_idempotent_and_leaves_neighbours(storage):
+    storage.write_bytes(b"1", "d/one")
+    storage.write_bytes(b"2", "d/two")
+    storage.delete("d/one")
+    storage.delete("d/one")
+    storage.delete("never/was")
+    storage.delete("d")  # what others see as a directory is no object
+    assert storage.list_files("d") == ["d/two"]
+
+
+def test_listing(storage):
+    keys = ["a/1.json", "a/2.json", "a/2.txt", "a/deep/3.json", "a-b/4.json", "top.json", "aé/5"]
+    for key in keys:
+        storage.write_bytes(b"", key)
+    assert storage.list_files() == ["top.json"]
+    assert storage.list_files("", recursive=True) == sorted(keys)
+    assert storage.list_files("a") == ["a/1.json", "a/2.json", "a/2.txt"]
+    assert storage.list_files("a/") == storage.list_files("a")
+    assert storage.list_files("a", "*.json") == ["a/1.json", "a/2.json"]
+    assert storage.list_files("a", "*.json", recursive=True) == [
+        "a/1.json",
+        "a/2.json",
+        "a/deep/3.json",
+    ]
+    assert storage.list_files("a", "[!1].json") == ["a/2.json"]
+    assert storage.list_files("a", "2.JSON") == []
+    assert storage.list_files("nowhere") == []
+    assert storage.list_files("top.json") == []
+
+
+def test_a_made_directory_is_empty(storage):
+    storage.mkdir("made/for/you")
+    storage.mkdir("made/for/you/")
+    assert storage.list_files("made", recursive=True) == []
+    storage.write_bytes(b"x", "made/for/you/x")
+    assert storage.list_files("made", recursive=True) == ["made/for/you/x"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_key_leaves_the_root(storage, tmp_path, verb):
+    source = tmp_path / "file"
+    source.write_bytes(b"")
+    for key in HOSTILE:
+        with pytest.raises(InvalidKeyError):
+            VERBS[verb](storage, key, source)
+    assert storage.list_files(recursive=True) == []
+
+
+def test_no_directory_leaves_the_root(storage):
+    for path in ("/", "..", "a/..", "/etc", "a\0", "a//"):
+        for verb in (storage.list_files, storage.mkdir, storage.get_full_path):
+            with pytest.raises(InvalidKeyError):
+                verb(path)
+
+
+def test_a_missing_local_file_is_named(storage, tmp_path):
+    for verb in (storage.write_file, storage.create_new_file):
+        with pytest.raises(Exception, match="no-such-source") as caught:
+            verb(tmp_path / "no-such-source", "x")
+        assert not isinstance(caught.value, ObjectNotFoundError)
+    assert storage.list_files() == []
+
+
+def test_keys_of_every_script_come_back(storage):
+    keys = ["sp ace/%41", "é/ü", "日本/🚀", "a=b/c&d+e", "q?x#y", "~/..."]
+    for key in keys:
+        storage.write_bytes(key.encode(), key)
+    assert storage.list_files(recursive=True) == sorted(keys)
+    for key in keys:
+        assert storage.read_bytes(key) == key.encode()
+
+
+def test_joined_paths_are_keys(storage):
+    assert storage.join_path("raw/", "/ready", "", "x.ndjson") == "raw/ready/x.ndjson"
+    assert storage.get_full_path("a/b").endswith("a/b")
+    assert storage.get_full_path("a") == storage.get_full_path("") + "/a"
