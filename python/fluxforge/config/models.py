@@ -1,0 +1,378 @@
+"""The shape of the configuration: every key, its default, its unit and what it may be.
+
+The models check values; where a value comes from and how a mistake is told is ``loading``'s
+business. A section that only repeats another one (the hybrid overrides) holds what was set and
+nothing else: ``FluxForgeConfig.etl_output_storage()`` and its siblings fill in the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from fluxforge.errors import ConfigError
+
+Channel = Literal[
+    "level2", "ticker", "ticker_batch", "market_trades", "candles", "status", "heartbeats"
+]
+
+_COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_WRITER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}")
+_S3_SCHEME = "s3://"
+
+
+def _component(value: str) -> str:
+    if not _COMPONENT.fullmatch(value) or value.endswith("."):
+        raise ValueError(
+            "must be one directory name of letters, digits, '_', '-' and '.', "
+            f"not beginning or ending with '.'; it is {value!r}"
+        )
+    return value
+
+
+def _writer_id(value: str) -> str:
+    if not _WRITER_ID.fullmatch(value):
+        raise ValueError(
+            f"must be up to 63 letters, digits and '-', not beginning with '-'; it is {value!r}"
+        )
+    return value
+
+
+def _address(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        allowed = " or ".join(f"{scheme}://" for scheme in schemes)
+        try:
+            parts = urlsplit(value)
+            has_host = bool(parts.hostname) and parts.port != 0  # .port raises if it is no number
+        except ValueError:
+            has_host = False
+        if not has_host or parts.scheme not in schemes:
+            # The value is not repeated: an address may carry a password.
+            raise ValueError(f"must be an address that begins with {allowed} and names a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not carry a user name or password; use the keys made for them")
+        return value
+
+    return AfterValidator(check)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not value.strip() or not value.isprintable():
+            raise ValueError(f"holds a name that is empty or unprintable: {value!r}")
+        if values.count(value) > 1:
+            raise ValueError(f"names {value!r} twice")
+    return values
+
+
+Component = Annotated[str, AfterValidator(_component)]
+WriterId = Annotated[str, AfterValidator(_writer_id)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # an input may be a secret
+        allow_inf_nan=False,
+    )
+
+
+class PathConfig(_Section):
+    """The directories below ``base_dir``; each is one name."""
+
+    raw_dir: Component = Field("raw", description="raw segments")
+    active_subdir: Component = Field("active", description="segments being written")
+    ready_subdir: Component = Field("ready", description="sealed segments, waiting for the ETL")
+    processing_subdir: Component = Field("processing", description="claims of ETL workers")
+    archive_subdir: Component = Field("archive", description="committed segments, as zstd")
+    quarantine_subdir: Component = Field("quarantine", description="damaged segments, kept")
+    processed_dir: Component = Field("processed", description="the Parquet lake")
+
+
+class S3Config(_Section):
+    """How to reach S3. Unset credentials come from the environment, ``~/.aws`` or an IAM role."""
+
+    bucket: str | None = Field(None, description="repeats base_dir's bucket; if set, must match")
+    region: str | None = Field(None, description="AWS region")
+    endpoint_url: Annotated[str, _address("http", "https")] | None = Field(
+        None, description="address of an S3-compatible store; null is AWS"
+    )
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
+    profile: str | None = Field(None, description="profile of ~/.aws")
+
+    @field_validator("aws_secret_access_key")
+    @classmethod
+    def _key_and_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        key = info.data.get("aws_access_key_id")
+        if (key is None) != (secret is None):
+            raise ValueError("aws_access_key_id and aws_secret_access_key are set together or not")
+        return secret
+
+
+class StorageConfig(_Section):
+    """Where everything lies."""
+
+    backend: Literal["local", "s3"] = "local"
+    base_dir: str = Field(
+        "./data",
+        validate_default=True,
+        description="a directory (relative to where the command runs), or [s3://]bucket[/prefix]",
+    )
+    paths: PathConfig = PathConfig()
+    s3: S3Config = S3Config()
+
+    @field_validator("base_dir")
+    @classmethod
+    def _fits_backend(cls, value: str, info: ValidationInfo) -> str:
+        if not value.strip() or not value.isprintable():
+            raise ValueError("must not be empty or hold unprintable characters")
+        backend = info.data.get("backend")  # absent if it was wrong itself
+        if backend == "s3":
+            split_bucket(value)
+        elif backend == "local" and value.startswith(_S3_SCHEME):
+            raise ValueError(f"is {value!r}, so storage backend must be s3 (it is local)")
+        return value
+
+    @field_validator("paths")
+    @classmethod
+    def _distinct_directories(cls, paths: PathConfig) -> PathConfig:
+        # Compared without case: macOS and Windows would take `Ready` and `ready` for one.
+        for group in (_top_level, _below_raw):
+            names = [name.casefold() for name in group(paths)]
+            if len(set(names)) < len(names):
+                raise ValueError(f"names one directory twice: {', '.join(group(paths))}")
+        return paths
+
+    @field_validator("s3")
+    @classmethod
+    def _one_bucket(cls, s3: S3Config, info: ValidationInfo) -> S3Config:
+        if info.data.get("backend") == "s3" and "base_dir" in info.data and s3.bucket is not None:
+            bucket, _ = split_bucket(info.data["base_dir"])
+            if s3.bucket != bucket:
+                raise ValueError(
+                    f"bucket is {s3.bucket!r} but base_dir names the bucket {bucket!r}: "
+                    "remove one of them or make them equal"
+                )
+        return s3
+
+    def bucket_and_prefix(self) -> tuple[str, str]:
+        """Split ``base_dir`` into bucket and prefix ("" at the bucket's top)."""
+        return split_bucket(self.base_dir)
+
+
+def _top_level(paths: PathConfig) -> list[str]:
+    return [paths.raw_dir, paths.processed_dir]
+
+
+def _below_raw(paths: PathConfig) -> list[str]:
+    return [
+        paths.active_subdir,
+        paths.ready_subdir,
+        paths.processing_subdir,
+        paths.archive_subdir,
+        paths.quarantine_subdir,
+    ]
+
+
+def split_bucket(base_dir: str) -> tuple[str, str]:
+    """Split ``[s3://]bucket[/prefix]``. Raises ValueError where it is not of that form."""
+    bucket, _, prefix = base_dir.removeprefix(_S3_SCHEME).partition("/")
+    prefix = prefix.strip("/")
+    parts = prefix.split("/") if prefix else []
+    if not _BUCKET.fullmatch(bucket) or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError(f"must be bucket[/prefix] or s3://bucket[/prefix]; it is {base_dir!r}")
+    return bucket, prefix
+
+
+class StorageOverride(_Section):
+    """A storage of its own for one stage; what is not set here is as in ``storage``."""
+
+    backend: Literal["local", "s3"] | None = None
+    base_dir: str | None = None
+    paths: PathConfig = PathConfig()
+    s3: S3Config = S3Config()
+
+    def over(self, base: StorageConfig) -> StorageConfig:
+        """Return ``base`` with what is set here in place of its own."""
+        merged = base.model_dump()
+        for key in ("backend", "base_dir"):
+            if (value := getattr(self, key)) is not None:
+                merged[key] = value
+        if self.base_dir is not None:
+            merged["s3"]["bucket"] = None  # it repeated the base_dir that no longer holds
+        merged["paths"] |= self.paths.model_dump(exclude_unset=True)
+        merged["s3"] |= self.s3.model_dump(exclude_unset=True)
+        return StorageConfig.model_validate(merged)
+
+
+class IngestionConfig(_Section):
+    """Capture: from the socket to sealed segments."""
+
+    storage: StorageOverride | None = Field(None, description="where raw goes; null: as storage")
+    source: Component = Field("coinbase", description="the venue, a directory's name")
+    writer_id: WriterId | None = Field(
+        None, description="this writer's name; needed where writers share a storage (S3)"
+    )
+    segment_max_mb: int = Field(256, ge=1, le=4096, description="seal at this size, MiB")
+    segment_max_seconds: float = Field(3600, gt=0, le=86400, description="seal at this age, s")
+    queue_max_mb: int = Field(64, ge=1, le=65536, description="frames waiting in memory, MiB")
+    durability: Literal["fsync", "os"] = Field(
+        "fsync", description="fsync: survives power loss; os: survives the process only"
+    )
+    on_full: Literal["block", "drop"] = Field(
+        "block", description="queue full: stop reading the socket, or drop frames and record it"
+    )
+    min_free_mb: int = Field(
+        512, ge=0, description="capture waits while the disk has less than this free, MiB"
+    )
+    spool_dir: str | None = Field(
+        None, description="where segments wait for upload; null: the user's state directory"
+    )
+
+    def spool_path(self) -> Path:
+        """Return the directory where segments wait for upload to a remote storage."""
+        if self.spool_dir is not None:
+            return Path(self.spool_dir).expanduser()
+        return platformdirs.user_state_path("fluxforge", appauthor=False) / "spool"
+
+
+class ETLConfig(_Section):
+    """From sealed segments to committed Parquet."""
+
+    storage_input: StorageOverride | None = Field(
+        None, description="where raw is read; null: as storage"
+    )
+    storage_output: StorageOverride | None = Field(
+        None, description="where the lake lies; null: as storage"
+    )
+    numbers: Literal["float64", "decimal"] = Field(
+        "float64", description="float64, values it cannot hold counted; or decimal128(38,18)"
+    )
+    timestamp_unit: Literal["ns", "us"] = Field("ns", description="us for readers without ns")
+    raw_retention: Literal["archive", "keep", "delete"] = Field(
+        "archive", description="what becomes of a committed segment"
+    )
+    compression: Literal["zstd", "snappy", "lz4", "gzip", "none"] = "zstd"
+    compression_level: int | None = Field(
+        None, ge=1, le=22, description="for zstd (1 to 22) and gzip (1 to 9); null: its default"
+    )
+    poll_interval: float = Field(5, gt=0, description="pause between looks at ready/, s")
+    lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
+    max_crashes: int = Field(
+        3, ge=1, description="quarantine a segment that crashed this many workers"
+    )
+    single_worker: bool = Field(
+        default=False, description="true: the only worker here, for stores without honest writes"
+    )
+
+    @field_validator("compression_level")
+    @classmethod
+    def _level_fits(cls, level: int | None, info: ValidationInfo) -> int | None:
+        highest = {"zstd": 22, "gzip": 9}.get(info.data.get("compression", "zstd"))
+        if level is not None and highest is None:
+            raise ValueError(f"must be null: {info.data['compression']} has no levels")
+        if level is not None and highest is not None and level > highest:
+            raise ValueError(f"must be at most {highest} for {info.data['compression']}")
+        return level
+
+
+class CoinbaseConfig(_Section):
+    """The Coinbase Advanced Trade feed. Market data needs no key."""
+
+    ws_url: Annotated[str, _address("ws", "wss")] = "wss://advanced-trade-ws.coinbase.com"
+    products: Annotated[tuple[str, ...], AfterValidator(_distinct)] = Field(
+        ("BTC-USD", "ETH-USD"), min_length=1
+    )
+    channels: Annotated[tuple[Channel, ...], AfterValidator(_distinct)] = Field(
+        ("level2", "ticker", "market_trades", "heartbeats"), min_length=1
+    )
+    level2_batch_size: int = Field(
+        10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
+    )
+    api_key_name: str | None = None
+    api_private_key: SecretStr | None = Field(None, description="PEM or base64 of the key")
+
+    @field_validator("api_private_key")
+    @classmethod
+    def _name_and_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (info.data.get("api_key_name") is None) != (key is None):
+            raise ValueError("api_key_name and api_private_key are set together or not at all")
+        return key
+
+
+class OverrideError(ValueError):
+    """A hybrid override that makes no sense once it has inherited from ``storage``."""
+
+    def __init__(self, section: str, inner: ValidationError) -> None:
+        super().__init__(f"{section}: {inner}")
+        self.section = section
+        self.inner = inner
+
+
+class FluxForgeConfig(_Section):
+    """The whole configuration. ``load_config`` builds it from file, environment and flags."""
+
+    storage: StorageConfig = StorageConfig()
+    ingestion: IngestionConfig = IngestionConfig()
+    etl: ETLConfig = ETLConfig()
+    coinbase: CoinbaseConfig = CoinbaseConfig()
+
+    @model_validator(mode="after")
+    def _overrides_hold(self) -> Self:
+        overrides: dict[str, Any] = {
+            "ingestion.storage": self.ingestion.storage,
+            "etl.storage_input": self.etl.storage_input,
+            "etl.storage_output": self.etl.storage_output,
+        }
+        for section, override in overrides.items():
+            try:
+                self._storage(override)
+            except ValidationError as problem:
+                raise OverrideError(section, problem) from None
+        return self
+
+    def ingestion_storage(self) -> StorageConfig:
+        """Return the storage that raw segments go to."""
+        return self._storage(self.ingestion.storage)
+
+    def etl_input_storage(self) -> StorageConfig:
+        """Return the storage that the ETL reads raw segments from."""
+        return self._storage(self.etl.storage_input)
+
+    def etl_output_storage(self) -> StorageConfig:
+        """Return the storage that the lake lies in."""
+        return self._storage(self.etl.storage_output)
+
+    def ingestion_writer_id(self) -> str | None:
+        """Return the writer's id; ConfigError where raw is shared and none is set.
+
+        Only capture asks: a machine that runs the ETL alone needs no id.
+        """
+        if self.ingestion.writer_id is None and self.ingestion_storage().backend == "s3":
+            raise ConfigError(
+                "ingestion.writer_id is not set, and raw goes to S3, where other writers may "
+                "write too: give each writer a name of its own, e.g. writer_id: tokyo-1"
+            )
+        return self.ingestion.writer_id
+
+    def _storage(self, override: StorageOverride | None) -> StorageConfig:
+        return self.storage if override is None else override.over(self.storage)
