@@ -10,9 +10,7 @@ HEAVY = ("pyarrow", "polars", "boto3", "botocore", "websockets", "pydantic", "du
 
 def test_importing_loads_nothing_heavy():
     code = f"import sys, fluxforge; print(*[m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
 
 
@@ -21,7 +19,5 @@ def test_reading_a_segment_loads_no_arrow_library():
         "import sys, fluxforge; parsed = fluxforge.parse_segment(b''); "
         f"print(*[m for m in {HEAVY} if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
