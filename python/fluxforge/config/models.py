@@ -73,6 +73,8 @@ def _address(*schemes: str) -> AfterValidator:
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("must name at least one")
     for value in values:
         if not value.strip() or not value.isprintable():
             raise ValueError(f"holds a name that is empty or unprintable: {value!r}")
@@ -115,7 +117,7 @@ class S3Config(_Section):
         None, description="address of an S3-compatible store; null is AWS"
     )
     aws_access_key_id: SecretStr | None = None
-    aws_secret_access_key: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = Field(None, validate_default=True)
     aws_session_token: SecretStr | None = None
     profile: str | None = Field(None, description="profile of ~/.aws")
 
@@ -299,17 +301,20 @@ class CoinbaseConfig(_Section):
     """The Coinbase Advanced Trade feed. Market data needs no key."""
 
     ws_url: Annotated[str, _address("ws", "wss")] = "wss://advanced-trade-ws.coinbase.com"
-    products: Annotated[tuple[str, ...], AfterValidator(_distinct)] = Field(
-        ("BTC-USD", "ETH-USD"), min_length=1
-    )
-    channels: Annotated[tuple[Channel, ...], AfterValidator(_distinct)] = Field(
-        ("level2", "ticker", "market_trades", "heartbeats"), min_length=1
+    products: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("BTC-USD", "ETH-USD")
+    channels: Annotated[tuple[Channel, ...], AfterValidator(_distinct)] = (
+        "level2",
+        "ticker",
+        "market_trades",
+        "heartbeats",
     )
     level2_batch_size: int = Field(
         10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
     )
     api_key_name: str | None = None
-    api_private_key: SecretStr | None = Field(None, description="PEM or base64 of the key")
+    api_private_key: SecretStr | None = Field(
+        None, validate_default=True, description="PEM or base64 of the key"
+    )
 
     @field_validator("api_private_key")
     @classmethod

@@ -42,9 +42,11 @@ def _what(detail: ErrorDetails, *, secret: bool) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     said = re.sub(r"^Input should be", "must be", detail["msg"])
-    said = re.sub(r"^(Tuple|String|Value) should", "should", said)
-    if detail["type"] == "string_type":
-        said += " (quote it)"
+    match detail["type"]:
+        case "string_type":
+            said += " (quote it)"
+        case "tuple_type":
+            said = "must be a list, like [one, two]"
     return said if secret else said + _not_this(detail["input"])
 
 
