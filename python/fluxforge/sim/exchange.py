@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -20,13 +21,14 @@ from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
-from fluxforge.sim import render
 from fluxforge.sim.journal import JournalWriter
-from fluxforge.sim.market import Market, Move, ProductMarket
+from fluxforge.sim.market import Market
 from fluxforge.sim.outbound import Outbound
-from fluxforge.sim.pacing import Pacer
+from fluxforge.sim.pacing import Pacer, RateLimit
 from fluxforge.sim.products import DEFAULT_PRODUCTS, Product
+from fluxforge.sim.publisher import Publisher
 from fluxforge.sim.session import SLOW_CLIENT, Rules, Session
 from fluxforge.sim.timetable import Timetable
 
@@ -35,6 +37,7 @@ EVENTS_BEFORE_OPENING = 1000
 WRITE_BUFFER_BYTES = 256 * 1024
 CLOSE_TIMEOUT = 60.0  # seconds a client has to read what was sent before its Close
 STOP_TIMEOUT = 10.0  # the same when the exchange stops, so that a dead client cannot hold it
+RATE_LIMITED = "rate limit exceeded"
 POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
 
@@ -93,6 +96,9 @@ class SimulatedExchange:
         self._seed = seed
         self._pacer = Pacer(rate)
         self._rules = rules or Rules()
+        # The venue counts per address; all that reach a loopback server have the same one.
+        self._message_limit = RateLimit(self._rules.messages_per_second)
+        self._connection_limit = RateLimit(self._rules.connections_per_second)
         self._client_id = client_id
         self._compression = "deflate" if compression else None
         self._journal_path = None if journal is None else Path(journal)
@@ -100,18 +106,15 @@ class SimulatedExchange:
         self._clock = clock
         self._numbers = count(1)
         self._sessions: dict[ServerConnection, Session] = {}
-        self._routes: dict[tuple[str, str], list[Session]] = {}
-        self._demand = asyncio.Event()
+        self._publisher = Publisher(self.market, self._sessions.values(), clock=clock)
         self._ended_by_us: dict[ServerConnection, str] = {}
         self._timetable = Timetable(
             {
-                self._beat: heartbeat_interval,
-                self._send_candles: candle_interval,
-                self._send_batches: batch_interval,
+                self._publisher.heartbeats: heartbeat_interval,
+                self._publisher.candles: candle_interval,
+                self._publisher.batches: batch_interval,
             }
         )
-        self._heartbeats = 0
-        self._started_ns = 0
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -121,12 +124,16 @@ class SimulatedExchange:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ws://{host}:{self.port}"
 
+    @property
+    def sessions(self) -> list[Session]:
+        """The connections that are open now, in the order in which they came."""
+        return list(self._sessions.values())
+
     # -- life
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            if self._journal_path is not None:
-                self._journal = stack.enter_context(JournalWriter(self._journal_path))
+            stack.callback(self._close_journal)
             server = await serve(
                 self._serve_connection,
                 self.host,
@@ -136,13 +143,17 @@ class SimulatedExchange:
                 close_timeout=CLOSE_TIMEOUT,
                 write_limit=WRITE_BUFFER_BYTES,
                 server_header=None,
+                process_request=self._admit,
             )
             self.port = server.sockets[0].getsockname()[1]
             stack.push_async_callback(self._stop_serving, server)
-            self._started_ns = self._clock()
+            if self._journal_path is not None:
+                # Only now: a port in use must not cost anyone an older journal.
+                self._journal = JournalWriter(self._journal_path)
+            opening = self._clock()
             # The first subscriber should find trades to be shown, as on a real venue.
             for _ in range(EVENTS_BEFORE_OPENING):
-                self.market.step(self._started_ns)
+                self.market.step(opening)
             self._group = await stack.enter_async_context(asyncio.TaskGroup())
             stack.callback(self._cancel_tasks)
             self._spawn(self._run_market())
@@ -157,6 +168,10 @@ class SimulatedExchange:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.__aexit__(exc_type, exc, traceback)
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work)
@@ -189,6 +204,11 @@ class SimulatedExchange:
         else:
             self._spawn(connection.close(POLICY_VIOLATION, reason))
 
+    def _admit(self, connection: ServerConnection, _request: Request) -> Response | None:
+        if self._connection_limit.allows(time.monotonic()):
+            return None
+        return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, f"{RATE_LIMITED}\n")
+
     async def _serve_connection(self, connection: ServerConnection) -> None:
         number = next(self._numbers)
         outbound = Outbound(
@@ -211,81 +231,47 @@ class SimulatedExchange:
         self._sessions[connection] = session
         try:
             while True:
-                session.receive(await connection.recv(), time.monotonic())
-                if session.pump():
-                    self._look_up_routes()
+                message, now = await connection.recv(), time.monotonic()
+                if self._message_limit.allows(now):
+                    session.receive(message, now)
+                    session.pump()
+                    self._publisher.look_up_routes()
+                else:
+                    outbound.put_error(RATE_LIMITED)
                 outbound.flush()
+                # Who asks without reading the answers is not heard either.
+                await outbound.drained()
         except ConnectionClosed as closed:
+            reason = "client closed" if closed.rcvd else "connection lost"
             if self._journal is not None:
                 self._journal.event(
                     number,
                     self._clock(),
                     "close",
-                    reason=self._ended_by_us.pop(connection, None)
-                    or ("client closed" if closed.rcvd else "connection lost"),
+                    reason=self._ended_by_us.get(connection, reason),
                     code=None if closed.rcvd is None else closed.rcvd.code,
                     clean=closed.rcvd is not None and closed.sent is not None,
                     frames=outbound.frames_sent,
                 )
                 self._journal.flush()
         finally:
+            self._ended_by_us.pop(connection, None)
             del self._sessions[connection]
-            self._look_up_routes()
+            self._publisher.look_up_routes()
 
     # -- what moves
 
     async def _run_market(self) -> None:
         while True:
-            await self._demand.wait()
+            await self._publisher.demand.wait()
             for session in list(self._sessions.values()):
                 if session.outbound.blocked:
                     await session.outbound.drained()
             for _ in range(self._pacer.due(time.monotonic())):
-                self._publish(self.market.step(self._clock()))
+                self._publisher.publish(self.market.step(self._clock()))
             for session in self._sessions.values():
                 session.outbound.flush()
             await asyncio.sleep(self._pacer.delay(time.monotonic()))
-
-    def _publish(self, moves: list[Move]) -> None:
-        """Tell whom it concerns: the trades, then the book they left behind, then the ticker."""
-        routes = self._routes
-        for move in moves:
-            if move.trades:
-                for session in routes.get(("market_trades", move.market.product.id), ()):
-                    session.put("market_trades", render.trades_update(move.market, move.trades))
-        if len(moves) == 1:
-            body = None
-            for session in routes.get(("level2", moves[0].market.product.id), ()):
-                body = body or render.level2_update(moves[0])
-                session.put("level2", body)
-        else:
-            self._publish_shared_frame(moves)
-        for move in moves:
-            if move.trades:
-                for session in routes.get(("ticker", move.market.product.id), ()):
-                    session.put("ticker", render.tickers("update", [move.market], best=True))
-
-    def _publish_shared_frame(self, moves: list[Move]) -> None:
-        events: dict[Session, list[str]] = {}
-        for move in moves:
-            for session in self._routes.get(("level2", move.market.product.id), ()):
-                events.setdefault(session, []).append(render.level2_update(move))
-        for session, bodies in events.items():
-            session.put("level2", ",".join(bodies))
-
-    def _look_up_routes(self) -> None:
-        routes: dict[tuple[str, str], list[Session]] = {}
-        for session in self._sessions.values():
-            for channel, names in session.live.items():
-                for name in names:
-                    routes.setdefault((channel, name), []).append(session)
-        self._routes = routes
-        if any(channel != "heartbeats" for channel, _ in routes):
-            self._demand.set()
-        else:
-            self._demand.clear()
-
-    # -- what comes by the clock
 
     async def _run_timers(self) -> None:
         while True:
@@ -294,34 +280,8 @@ class SimulatedExchange:
             for connection, session in list(self._sessions.items()):
                 reason = session.tick(now)
                 if session.pump():
-                    self._look_up_routes()
+                    self._publisher.look_up_routes()
                 session.outbound.flush()
                 if reason is not None:
                     self._end(connection, reason)
             await asyncio.sleep(TICK)
-
-    def _beat(self) -> None:
-        self._heartbeats += 1
-        now = self._clock()
-        body = render.heartbeat(now, now - self._started_ns, self._heartbeats)
-        for session, _ in self._listening("heartbeats"):
-            session.put("heartbeats", body)
-
-    def _send_candles(self) -> None:
-        now = self._clock()
-        for session, markets in self._listening("candles"):
-            session.put("candles", render.candles("update", markets, now))
-
-    def _send_batches(self) -> None:
-        for session, markets in self._listening("ticker_batch"):
-            session.put("ticker_batch", render.tickers("update", markets, best=False))
-        for session, markets in self._listening("status"):
-            session.put("status", render.status("update", markets))
-
-    def _listening(self, channel: str) -> Iterator[tuple[Session, list[ProductMarket]]]:
-        """Yield who listens to a channel, with the products; not who is behind with reading."""
-        for session in self._sessions.values():
-            names = session.live.get(channel)
-            if names and not session.outbound.blocked:
-                products = self.market.products
-                yield session, [products[name] for name in names if name in products]

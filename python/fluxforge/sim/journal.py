@@ -115,13 +115,16 @@ def read_journal(path: Path | str) -> Iterator[JournalFrame | JournalEvent]:
         ValueError: A line is no journal line.
     """
     with Path(path).open("rb") as lines:
-        for line in lines:
-            record = json.loads(line)
-            conn, sent_ts = record.pop("conn"), record.pop("sent_ts")
-            if "frame" in record:
-                yield JournalFrame(conn, sent_ts, record["frame"])
-            else:
-                yield JournalEvent(conn, sent_ts, record.pop("event"), record)
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+                conn, sent_ts = record.pop("conn"), record.pop("sent_ts")
+                if "frame" in record:
+                    yield JournalFrame(conn, sent_ts, record["frame"])
+                else:
+                    yield JournalEvent(conn, sent_ts, record.pop("event"), record)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ValueError(f"{path}, line {number}: no line of a journal") from error
 
 
 def summarise(path: Path | str) -> JournalSummary:

@@ -1,15 +1,16 @@
-"""How many events are due: exact on average, without bursts after a pause."""
+"""How fast the market moves, and how fast clients may come and ask."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 LARGEST_BURST = 256
 LONGEST_ARREARS = 0.25  # seconds
 
 
 class Pacer:
-    """Turns a rate into counts of events.
+    """Turns a rate into counts of events: exact on average, without a burst after a pause.
 
     Args:
         rate: Events per second. 0 or infinity: as many as anyone can take.
@@ -40,3 +41,24 @@ class Pacer:
         if self._rate == math.inf or self._next is None:
             return 0.0
         return max(0.0, self._next - now)
+
+
+class RateLimit:
+    """Allows so many in any one second.
+
+    Args:
+        per_second: How many; None allows all.
+    """
+
+    def __init__(self, per_second: int | None) -> None:
+        self._times: deque[float] | None = None if per_second is None else deque(maxlen=per_second)
+
+    def allows(self, now: float) -> bool:
+        """Say whether one more is allowed at this time, in seconds of a monotonic clock."""
+        times = self._times
+        if times is None:
+            return True
+        if len(times) == times.maxlen and now - times[0] < 1:
+            return False
+        times.append(now)
+        return True

@@ -39,6 +39,11 @@ class Rules:
         idle_timeout: A connection on which nothing was sent for a while is closed; how long is
             drawn from this range for each connection.
         slow_client_timeout: Who has not read for this long is cut off.
+        messages_per_second: More client messages than this in a second are answered with an
+            error frame and not heeded. The venue's limit without a key is 8; None by default,
+            since how it answers is not known.
+        connections_per_second: More connections than this in a second are answered with HTTP 429.
+            The venue's limit is 8; None by default.
     """
 
     max_level2_products: int = 30
@@ -46,6 +51,8 @@ class Rules:
     subscribe_timeout: float = 5.0
     idle_timeout: tuple[float, float] = (60.0, 90.0)
     slow_client_timeout: float = 30.0
+    messages_per_second: int | None = None
+    connections_per_second: int | None = None
 
 
 class Session:
@@ -91,7 +98,7 @@ class Session:
         """Act on one message; ``now`` is in seconds of a monotonic clock."""
         try:
             request = json.loads(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict) or request.get("type") not in {"subscribe", "unsubscribe"}:
             self.outbound.put_error("failed to parse the message: no subscribe or unsubscribe")
@@ -145,7 +152,7 @@ class Session:
             return list(products)
         wire = [
             name.removesuffix("C")
-            if name.endswith("-USDC") and name not in REAL_USDC_BOOKS
+            if name.endswith("-USDC") and name not in products and name not in REAL_USDC_BOOKS
             else name
             for name in names
         ]
