@@ -262,6 +262,11 @@ def test_no_error_shows_a_secret(tmp_path, text):
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_secret_of_digits_that_yaml_takes_for_a_number_is_not_shown(problems):
+    lines = problems("coinbase: {api_key_name: me, api_private_key: 31415926}")
+    assert lines == ["config.yaml:1: coinbase.api_private_key must be a valid string (quote it)"]
+
+
 def test_a_valid_secret_prints_as_stars(tmp_path):
     (tmp_path / "config.yaml").write_text(
         f"storage: {{s3: {{aws_access_key_id: id-{SECRET}, aws_secret_access_key: {SECRET}}}}}\n"

@@ -28,15 +28,18 @@ def s3_server() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def s3_admin(s3_server: str) -> Any:
+    """A client of our own: making one takes boto3 longer than most tests."""
+    session = boto3.Session(region_name="us-east-1", **CREDENTIALS)
+    return session.client("s3", endpoint_url=s3_server)
+
+
 @pytest.fixture
-def make_s3(s3_server: str) -> Callable[..., S3Storage]:
+def make_s3(s3_server: str, s3_admin: Any) -> Callable[..., S3Storage]:
     def make(prefix: str = "", **arguments: Any) -> S3Storage:
         bucket = f"bucket-{next(_buckets)}"
-        client = boto3.Session(region_name="us-east-1", **CREDENTIALS).client(
-            "s3", endpoint_url=s3_server
-        )
-        client.create_bucket(Bucket=bucket)
-        client.close()
+        s3_admin.create_bucket(Bucket=bucket)
         settings: dict[str, Any] = {
             "region": "us-east-1",
             "endpoint_url": s3_server,

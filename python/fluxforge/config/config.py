@@ -142,8 +142,8 @@ def load_config_with_sources(
     except ValidationError as error:
         problems += told(error, places.get)
     if config is None or problems:
-        # No cause: pydantic's own text could show what we hide.
-        raise ConfigError("\n".join(problems)) from None
+        # Outside the except clause: pydantic's error as context could show what we hide.
+        raise ConfigError("\n".join(problems))
     return LoadedConfig(config, found, places, tuple(_warnings(config)))
 
 

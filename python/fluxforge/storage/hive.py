@@ -12,24 +12,24 @@ from urllib.parse import quote
 from fluxforge.errors import InvalidKeyError
 from fluxforge.storage.keys import MAX_COMPONENT_BYTES
 
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+_NULLS = ("", "__HIVE_DEFAULT_PARTITION__")  # what readers take for null, escaped or not
 
 
 def hive_escape(value: str) -> str:
     """Escape a value for ``name=value``; letters, digits, ``-`` and ``_`` stay as they are.
 
     Raises:
-        InvalidKeyError: The value is empty or no valid Unicode: no directory can carry it.
+        InvalidKeyError: No directory can carry the value: readers would take it for null, or it
+            is no valid Unicode.
     """
-    if not value:
-        raise InvalidKeyError("an empty value cannot be a Hive partition: readers take it for null")
+    if value in _NULLS:
+        raise InvalidKeyError(f"{value!r} cannot be a Hive partition: readers take it for null")
     try:
         escaped = quote(value, safe="", encoding="utf-8", errors="strict")
     except UnicodeEncodeError as error:
         raise InvalidKeyError(f"{value!a} is not valid Unicode") from error
     # quote() holds these two for safe.
-    escaped = escaped.replace(".", "%2E").replace("~", "%7E")
-    return escaped if escaped != _HIVE_NULL else f"%5F{escaped[1:]}"
+    return escaped.replace(".", "%2E").replace("~", "%7E")
 
 
 def partition_path(table: str, product_id: str | None, date: str) -> str:

@@ -23,6 +23,8 @@ from fluxforge.storage.base import LIBRARIES, Library, StorageBackend
 from fluxforge.storage.keys import TEMP_PREFIX, check_directory, check_key, is_valid_key
 
 _PIECE = 1 << 20
+# Missing, below what is a file, or a link that points at itself.
+_NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 class LocalStorage(StorageBackend):
@@ -164,7 +166,7 @@ class LocalStorage(StorageBackend):
         with self._explained("list", path or "the root"):
             for entry in self._entries(start, recursive=recursive):
                 key = Path(entry.path).relative_to(self._root).as_posix()
-                if fnmatchcase(entry.name, pattern) and is_valid_key(key) and self._inside(entry):
+                if fnmatchcase(entry.name, pattern) and is_valid_key(key):
                     found.append(key)
         return sorted(found)
 
@@ -177,14 +179,18 @@ class LocalStorage(StorageBackend):
                 continue  # never there, or gone since its parent was read
             with scan as entries:
                 for entry in entries:
-                    if entry.is_dir():
-                        if recursive and not entry.is_symlink():  # a link may lead in a circle
+                    # Links to directories are not descended: they may lead in a circle.
+                    if entry.is_dir(follow_symlinks=False):
+                        if recursive:
                             waiting.append(Path(entry.path))
-                    elif not entry.name.startswith(TEMP_PREFIX) and entry.is_file():
+                    elif not entry.name.startswith(TEMP_PREFIX) and self._shows(entry):
                         yield entry
 
-    def _inside(self, entry: os.DirEntry[str]) -> bool:
-        return not entry.is_symlink() or self._contains(Path(entry.path))
+    def _shows(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.is_symlink():
+            return entry.is_file()
+        target = Path(entry.path)
+        return self._contains(target) and _kind(target) == stat.S_IFREG
 
     # -- where things lie ---------------------------------------------------------------------
 
@@ -231,7 +237,7 @@ class LocalStorage(StorageBackend):
             raise
         except OSError as error:
             what = f"could not {action} {key!r} in {self._root}"
-            if error.errno in {errno.ENOENT, errno.ENOTDIR} and not writing:
+            if error.errno in _NOTHING_THERE and not writing:
                 missing = ObjectNotFoundError(f"{what}: nothing lies there")
                 missing.errno = error.errno
                 raise missing from error
@@ -250,10 +256,10 @@ def _pieces(source: Path) -> Iterator[bytes]:
 def _kind(path: Path) -> int | None:
     try:
         return stat.S_IFMT(path.stat().st_mode)
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError:  # something above it is a file
-        return None
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return None
+        raise
 
 
 def _require_file(path: Path) -> os.stat_result:
