@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def close_of(path: Path, conn: int) -> JournalEvent:
     return event
 
 
-async def gone(exchange: SimulatedExchange, *, left: int) -> None:
-    while len(exchange.sessions) > left:  # noqa: ASYNC110 (nothing announces it)
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 (the exchange announces nothing to its tests)
         await asyncio.sleep(0.02)
 
 
@@ -144,7 +145,7 @@ def test_who_does_not_read_at_all_is_cut_off_and_the_others_go_on(tmp_path: Path
                 await handshake(reader, writer)
                 async with recording(exchange.url) as client:
                     await subscribe_all(client)
-                    await gone(exchange, left=1)
+                    await until(lambda: len(exchange.sessions) == 1)
                     count = len(client.frames)
                     await client.until(lambda frames: len(frames) > count + 1000)
             finally:
@@ -152,6 +153,24 @@ def test_who_does_not_read_at_all_is_cut_off_and_the_others_go_on(tmp_path: Path
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
     assert close_of(journal, 1).detail["reason"] == "client too slow"
+    assert close_of(journal, 1).detail["clean"] is False
+
+
+def test_a_client_that_does_not_read_cannot_hold_up_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluxforge.sim.exchange.STOP_TIMEOUT", 0.5)
+    journal = tmp_path / "sent.ndjson"
+
+    async def scenario() -> None:
+        async with SimulatedExchange(rate=0, journal=journal) as exchange:
+            reader, writer = await asyncio.open_connection(exchange.host, exchange.port)
+            await handshake(reader, writer)
+            await until(lambda: any(session.outbound.blocked for session in exchange.sessions))
+        writer.transport.abort()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+    assert close_of(journal, 1).detail["reason"] == "exchange stopped"
     assert close_of(journal, 1).detail["clean"] is False
 
 
@@ -195,7 +214,7 @@ def test_a_client_that_dies_is_journaled_as_lost(tmp_path: Path) -> None:
             await socket.send('{"type":"subscribe","channel":"heartbeats"}')
             await socket.recv()
             socket.transport.abort()
-            await gone(exchange, left=0)
+            await until(lambda: not exchange.sessions)
 
     asyncio.run(scenario())
     assert close_of(journal, 1).detail["reason"] == "connection lost"

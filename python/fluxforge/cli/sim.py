@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fluxforge.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from fluxforge.sim import SimulatedExchange
@@ -66,8 +67,11 @@ def sim(
 async def _serve(exchange: SimulatedExchange) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+
+    def request_stop() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    stop_on_signals(request_stop, saying="closing connections")
     async with exchange:
         typer.echo(f"{exchange.url}   record it: fluxforge ingest --url {exchange.url}")
         await stop.wait()

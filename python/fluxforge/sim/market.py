@@ -22,11 +22,19 @@ from fluxforge.sim.wire import NANOSECONDS, decimal_text
 CANDLE_SECONDS = 300
 RECENT_TRADES = 50
 FEWEST_LEVELS = 4
-TRADE_PROBABILITY = 0.25
-SHARED_FRAME_PROBABILITY = 0.02
-LONGEST_SWEEP = 3
-WIDEST_SPREAD = 12
-UNKNOWN_DELETE_PROBABILITY = 0.01
+LONGEST_SWEEP = 3  # levels
+WIDEST_SPREAD = 12  # ticks; a wider one is narrowed at once
+CACHED_PRICES = 200_000
+
+# Probabilities, per event, per level hit by a taker, and per quote.
+TRADE = 0.25
+SHARED_FRAME = 0.02
+SWEEP_LEVEL = 0.3
+BID = 0.5
+IMPROVE = 0.1
+DELETE_UNKNOWN = 0.01
+PLACE = 0.29
+CANCEL = 0.3
 # How many quotes change in one event: mostly few, at times a whole ladder.
 QUOTES_PER_EVENT = (1,) * 24 + (2,) * 18 + (3,) * 9 + (4,) * 6 + (6,) * 3 + (9, 14, 20, 27)
 
@@ -115,7 +123,7 @@ class ProductMarket:
         """Write the price of a level's key (the sign tells the side only)."""
         text = self._price_texts.get(key)
         if text is None:
-            if len(self._price_texts) > 200_000:  # noqa: PLR2004 (bounds a cache)
+            if len(self._price_texts) > CACHED_PRICES:
                 self._price_texts.clear()
             text = decimal_text(abs(key) * self.product.tick, self.product.price_scale)
             self._price_texts[key] = text
@@ -131,10 +139,10 @@ class ProductMarket:
         bids: dict[int, int] = {}
         offers: dict[int, int] = {}
         trades: tuple[Trade, ...] = ()
-        if rng.random() < TRADE_PROBABILITY:
+        if rng.random() < TRADE:
             trades = self._take(now_ns, bids, offers)
         for _ in range(QUOTES_PER_EVENT[int(rng.random() * len(QUOTES_PER_EVENT))]):
-            if rng.random() < 0.5:  # noqa: PLR2004 (a coin)
+            if rng.random() < BID:
                 self._quote(self.bids, self.offers, bids)
             else:
                 self._quote(self.offers, self.bids, offers)
@@ -152,7 +160,7 @@ class ProductMarket:
             key = side.best
             resting = side.levels[key]
             lots = resting // self.product.lot
-            whole = rng.random() < 0.3 and len(side) > FEWEST_LEVELS  # noqa: PLR2004 (a choice)
+            whole = rng.random() < SWEEP_LEVEL and len(side) > FEWEST_LEVELS
             if not whole and lots == 1:
                 break
             taken = resting if whole else (1 + int(rng.random() * (lots - 1))) * self.product.lot
@@ -194,21 +202,21 @@ class ProductMarket:
         choice = rng.random()
         # Most of what happens in a book happens near its top: a fourth power draws there.
         distance = rng.random() ** 4
-        if room > 0 and (choice < 0.1 or room > WIDEST_SPREAD):  # noqa: PLR2004 (a choice)
+        if room > 0 and (choice < IMPROVE or room > WIDEST_SPREAD):
             key = best + 1 + int(distance * min(room, 4))
-        elif choice < UNKNOWN_DELETE_PROBABILITY + 0.1:
+        elif choice < IMPROVE + DELETE_UNKNOWN:
             # The venue deletes levels that it never published; clients must shrug.
             key = side.keys[0] - 1 - int(distance * 100)
             if key > 0 or side is self.offers:
                 changed[key] = 0
             return
-        elif choice < 0.4 and count < self._depth * 1.1:  # noqa: PLR2004 (a choice)
+        elif choice < IMPROVE + DELETE_UNKNOWN + PLACE and count < self._depth * 1.1:
             key = best - 1 - int(distance * self._depth * 2)
             if key < 1 and side is self.bids:
                 key = best
         else:
             key = side.keys[count - 1 - int(distance * count)]
-            if choice > 0.7 and count > max(FEWEST_LEVELS, self._depth * 0.9):  # noqa: PLR2004
+            if choice > 1 - CANCEL and count > max(FEWEST_LEVELS, self._depth * 0.9):
                 side.put(key, 0)
                 changed[key] = 0
                 return
@@ -246,7 +254,7 @@ class Market:
         """Let one event happen; at times it moves two products, which then share a frame."""
         self.steps += 1
         moves = [self._next().step(now_ns)]
-        if self._rng.random() < SHARED_FRAME_PROBABILITY:
+        if self._rng.random() < SHARED_FRAME:
             second = self._next()
             if second is not moves[0].market:
                 moves.append(second.step(now_ns))
