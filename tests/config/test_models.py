@@ -81,11 +81,18 @@ def test_capture_to_s3_wants_a_name_and_the_etl_alone_does_not():
         ("bucket/prefix", ("bucket", "prefix")),
         ("s3://bucket", ("bucket", "")),
         ("s3://bucket/a/b/", ("bucket", "a/b")),
+        (str(Path("s3://bucket/a")), ("bucket", "a")),
     ],
 )
 def test_bucket_and_prefix(base_dir, expected):
     assert split_bucket(base_dir) == expected
     assert config(storage={"backend": "s3", "base_dir": base_dir}).storage.backend == "s3"
+
+
+@pytest.mark.parametrize("base_dir", ["s3://bucket/x", str(Path("s3://bucket/x"))])
+def test_a_bucket_is_never_taken_for_a_directory(base_dir):
+    with pytest.raises(ValidationError, match="backend must be s3"):
+        config(storage={"base_dir": base_dir})
 
 
 @pytest.mark.parametrize(

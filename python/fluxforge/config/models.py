@@ -34,7 +34,7 @@ Channel = Literal[
 _COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _WRITER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}")
-_S3_SCHEME = "s3://"
+_S3_SCHEME = re.compile(r"s3://?")  # a path type on the way (--data-dir) eats one slash
 
 
 def _component(value: str) -> str:
@@ -150,7 +150,7 @@ class StorageConfig(_Section):
         backend = info.data.get("backend")  # absent if it was wrong itself
         if backend == "s3":
             split_bucket(value)
-        elif backend == "local" and value.startswith(_S3_SCHEME):
+        elif backend == "local" and _S3_SCHEME.match(value):
             raise ValueError(f"is {value!r}, so storage backend must be s3 (it is local)")
         return value
 
@@ -197,7 +197,8 @@ def _below_raw(paths: PathConfig) -> list[str]:
 
 def split_bucket(base_dir: str) -> tuple[str, str]:
     """Split ``[s3://]bucket[/prefix]``. Raises ValueError where it is not of that form."""
-    bucket, _, prefix = base_dir.removeprefix(_S3_SCHEME).partition("/")
+    scheme = _S3_SCHEME.match(base_dir)
+    bucket, _, prefix = base_dir[scheme.end() if scheme else 0 :].partition("/")
     prefix = prefix.strip("/")
     parts = prefix.split("/") if prefix else []
     if not _BUCKET.fullmatch(bucket) or any(part in {"", ".", ".."} for part in parts):
