@@ -4,3 +4,6 @@
 //! Arrow in [`parse`]. [`segment`] is the specification of the format that all of them share.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+pub mod parse;
+pub mod schema;

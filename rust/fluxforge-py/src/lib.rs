@@ -3,12 +3,26 @@
 //! Every call converts its arguments, detaches from the interpreter, calls the core and converts
 //! the result. Errors become the classes of `fluxforge.errors` in [`errors`].
 
+mod hash;
+mod parsed;
+mod parser;
+mod table;
+
 use pyo3::prelude::*;
 
 /// The extension module.
 #[pymodule(gil_used = false)]
 mod _native {
-    use super::*;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::hash::Xxh3;
+    #[pymodule_export]
+    use crate::parsed::{Balance, ConnectionSequence, ParsedSegment, SegmentHeader, SequenceGap};
+    #[pymodule_export]
+    use crate::parser::SegmentParser;
+    #[pymodule_export]
+    use crate::table::{Partition, Table};
 
     /// Adds what is not a function or a class.
     #[pymodule_init]

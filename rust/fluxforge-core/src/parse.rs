@@ -1,0 +1,43 @@
+//! NDJSON segment to Arrow, one partition at a time.
+//!
+//! ```text
+//! parser     pieces → groups, each verified against its checkpoint → lines
+//! envelope   a line → capture time, connection, and a frame or an event
+//! frame      a frame → its table; rows: its events → rows
+//! value      a value → a cell (number, time, text), straight from its bytes
+//! partition  rows → the builders of (table, product, day); undone if a later row is bad
+//! books      every frame parsed, ignored by name, or rejected with its bytes
+//! parsed     builders → Arrow
+//! ```
+//!
+//! Rules that hold everywhere: the JSON grammar is checked in full, also in what is skipped;
+//! objects and arrays nest at most 128 deep; a key that the feed reads must not occur twice in one
+//! object; a frame becomes all of its rows or a reject; the result depends on the bytes alone, not
+//! on how they were cut into pieces.
+
+mod books;
+mod column;
+mod dictionary;
+mod envelope;
+mod fault;
+mod frame;
+mod hints;
+mod number;
+mod parsed;
+mod parser;
+mod partition;
+pub mod rejects;
+mod rows;
+mod scan;
+mod sequence;
+mod sink;
+mod structure;
+mod text;
+pub(crate) mod time;
+mod value;
+
+pub use books::{Balance, Reject};
+pub use parsed::{ParsedSegment, PartitionRows, TableRows};
+pub use parser::SegmentParser;
+pub use sequence::{ConnectionSequence, SequenceGap};
+pub use structure::{NewerFormat, SegmentHeader};

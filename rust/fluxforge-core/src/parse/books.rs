@@ -1,0 +1,211 @@
+//! The books of one segment: every frame is parsed, ignored by name, or rejected with its bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::dictionary::Dictionary;
+use super::envelope::{Content, Line};
+use super::fault::Fault;
+use super::frame::Outcome;
+use super::sequence::ConnectionSequence;
+use super::sink::Sink;
+use crate::schema::plan::Plan;
+
+/// Distinct unknown keys counted per channel; more are summed under [`OTHERS`].
+const MAX_UNKNOWN: usize = 256;
+const OTHERS: &str = "(others)";
+
+/// frames = parsed + the sum of ignored + rejected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Lines that are neither header, event, checkpoint nor seal.
+    pub frames: u64,
+    /// Frames that became rows, possibly none.
+    pub parsed: u64,
+    /// Frames ignored, by name.
+    pub ignored: BTreeMap<String, u64>,
+    /// Frames rejected.
+    pub rejected: u64,
+    /// Events of ours.
+    pub events: u64,
+    /// Rows, by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Values that float64 could not hold, by table.
+    pub inexact: BTreeMap<String, u64>,
+    /// Keys that the feed does not know: channel, then path, then how often.
+    pub unknown_fields: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Balance {
+    /// Whether every frame is accounted for.
+    pub fn holds(&self) -> bool {
+        self.frames == self.parsed + self.ignored.values().sum::<u64>() + self.rejected
+    }
+}
+
+/// A line that could not be turned into rows, kept whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The frame's number in its segment.
+    pub record: u32,
+    /// The line's number in its segment, from 1.
+    pub line: u64,
+    /// Where the line begins, in bytes.
+    pub offset: u64,
+    /// Why.
+    pub reason: Box<str>,
+    /// The line without its newline.
+    pub data: Box<[u8]>,
+}
+
+/// A line and its place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) line: u64,
+    pub(crate) offset: u64,
+}
+
+/// Takes lines, keeps the books.
+#[derive(Debug)]
+pub(crate) struct Books {
+    pub(crate) sink: Sink,
+    pub(crate) conns: Dictionary,
+    pub(crate) connections: Vec<ConnectionSequence>,
+    /// By the connection's code: its place in `connections`.
+    places: Vec<Option<usize>>,
+    pub(crate) balance: Balance,
+    pub(crate) rejects: Vec<Reject>,
+    pub(crate) events: Vec<Box<[u8]>>,
+    ignored: Vec<u64>,
+    unknown: HashMap<Box<[u8]>, BTreeMap<String, u64>>,
+}
+
+impl Books {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            sink: Sink::new(plan),
+            conns: Dictionary::default(),
+            connections: Vec::new(),
+            places: Vec::new(),
+            balance: Balance::default(),
+            rejects: Vec::new(),
+            events: Vec::new(),
+            ignored: vec![0; plan.ignored.len()],
+            unknown: HashMap::new(),
+        }
+    }
+
+    /// Takes a line that is a frame or an event. `distrust` says why its bytes cannot be believed.
+    #[inline]
+    pub(crate) fn line(
+        &mut self,
+        plan: &Plan,
+        placed: Placed<'_>,
+        utf8: bool,
+        distrust: Option<&str>,
+    ) {
+        // Four thousand million frames do not fit a segment; the last number then repeats.
+        let record = u32::try_from(self.balance.frames).unwrap_or(u32::MAX);
+        self.sink.begin();
+        let mut line = Line {
+            plan,
+            sink: &mut self.sink,
+            conns: &mut self.conns,
+            record,
+            seen: super::envelope::Seen::default(),
+        };
+        let read = if utf8 || std::str::from_utf8(placed.bytes).is_ok() {
+            line.read(placed.bytes)
+        } else {
+            Err(Fault::new("not UTF-8"))
+        };
+        let seen = line.seen;
+        let read = match (read, distrust) {
+            (Ok(Content::Frame(_)) | Err(_), Some(reason)) => Err(Fault::new(reason)),
+            (read, _) => read,
+        };
+        match read {
+            Ok(Content::Event) => {
+                self.balance.events += 1;
+                self.events.push(placed.bytes.into());
+                return;
+            }
+            Ok(Content::Frame(Outcome::Rows)) => {
+                self.sink.keep();
+                self.balance.parsed += 1;
+                if !self.sink.unknown.is_empty() {
+                    self.count_unknown();
+                }
+            }
+            Ok(Content::Frame(Outcome::Ignored(index))) => self.ignored[index] += 1,
+            Err(fault) => self.reject(record, placed, fault),
+        }
+        self.balance.frames += 1;
+        if let (Some(conn), Some(capture_ns), None) = (seen.conn, seen.capture_ns, distrust) {
+            self.observe(conn, capture_ns, record);
+        }
+    }
+
+    #[inline]
+    fn observe(&mut self, conn: i32, capture_ns: i64, record: u32) {
+        let code = usize::try_from(conn).unwrap_or_default();
+        if code >= self.places.len() {
+            self.places.resize(code + 1, None);
+        }
+        let place = *self.places[code].get_or_insert_with(|| {
+            let name = &self.conns.values()[code];
+            self.connections
+                .push(ConnectionSequence::new(name, capture_ns));
+            self.connections.len() - 1
+        });
+        self.connections[place].observe(self.sink.sequence, capture_ns, record);
+    }
+
+    #[cold]
+    fn reject(&mut self, record: u32, placed: Placed<'_>, fault: Fault) {
+        self.sink.undo();
+        self.balance.rejected += 1;
+        self.rejects.push(Reject {
+            record,
+            line: placed.line,
+            offset: placed.offset,
+            reason: fault.into_reason(),
+            data: placed.bytes.into(),
+        });
+    }
+
+    #[cold]
+    fn count_unknown(&mut self) {
+        if !self.unknown.contains_key(self.sink.channel.as_slice()) {
+            self.unknown
+                .insert(self.sink.channel.as_slice().into(), BTreeMap::new());
+        }
+        let Some(counts) = self.unknown.get_mut(self.sink.channel.as_slice()) else {
+            return;
+        };
+        for name in self.sink.unknown.drain(..) {
+            let full = counts.len() >= MAX_UNKNOWN && !counts.contains_key(&*name);
+            let name = if full { OTHERS } else { &*name };
+            *counts.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// The balance with its names filled in; rows and inexact values come from the partitions.
+    pub(crate) fn balance(&mut self, plan: &Plan) -> Balance {
+        let mut balance = std::mem::take(&mut self.balance);
+        for (name, count) in plan.ignored.iter().zip(&self.ignored) {
+            if *count > 0 {
+                *balance.ignored.entry(name.clone()).or_default() += count;
+            }
+        }
+        for (channel, counts) in self.unknown.drain() {
+            let channel = String::from_utf8_lossy(&channel).into_owned();
+            balance.unknown_fields.insert(channel, counts);
+        }
+        for table in &plan.tables {
+            balance.rows.insert(table.name.clone(), 0);
+            balance.inexact.insert(table.name.clone(), 0);
+        }
+        balance
+    }
+}

@@ -1,0 +1,247 @@
+//! The finished segment: partitions as Arrow, tables over them, books.
+
+use std::sync::Arc;
+
+use arrow_array::types::{TimestampNanosecondType, UInt32Type};
+use arrow_array::{ArrayRef, Date32Array, PrimitiveArray, RecordBatch, StringArray};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+
+use super::books::{Balance, Books, Reject};
+use super::column::{data_type, dictionary_array, dictionary_type, shrunk};
+use super::dictionary::Dictionary;
+use super::partition::Partition;
+use super::sequence::ConnectionSequence;
+use super::structure::SegmentHeader;
+use super::time::format_day;
+use crate::schema::plan::{EVENT_TYPE, Plan, SEQUENCE_NUM, SERVER_TS, TablePlan};
+use crate::schema::{Kind, Numbers};
+
+/// The rows of one (table, product, day), in captured order, without the last two as columns.
+#[derive(Debug, Clone)]
+pub struct PartitionRows {
+    /// The table's name.
+    pub table: Arc<str>,
+    /// The product; none for a table without.
+    pub product_id: Option<Arc<str>>,
+    /// The UTC day of capture as `YYYY-MM-DD`.
+    pub date: String,
+    /// The day, counted from 1970.
+    pub day: i32,
+    /// The rows.
+    pub rows: RecordBatch,
+    /// Capture time of the first frame in time.
+    pub min_capture_ns: i64,
+    /// Capture time of the last frame in time.
+    pub max_capture_ns: i64,
+    /// Values that float64 could not hold.
+    pub inexact: u64,
+}
+
+/// A table's rows: one batch per partition, `product_id` and `date` appended.
+#[derive(Debug, Clone)]
+pub struct TableRows {
+    /// The table's name.
+    pub name: Arc<str>,
+    /// What all batches share.
+    pub schema: SchemaRef,
+    /// The partitions, in their order.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Everything that one segment says.
+#[derive(Debug)]
+pub struct ParsedSegment {
+    /// In the order of their names; also those without rows.
+    pub tables: Vec<TableRows>,
+    /// In the order of table, product and day.
+    pub partitions: Vec<PartitionRows>,
+    /// In the order of the lines.
+    pub rejects: Vec<Reject>,
+    /// The books.
+    pub balance: Balance,
+    /// Line 1, where there is one.
+    pub header: Option<SegmentHeader>,
+    /// Whether a seal ends the segment.
+    pub sealed: bool,
+    /// Whether every byte is covered by checkpoints and seal, and all agree.
+    pub verified: bool,
+    /// The segment's length in bytes.
+    pub raw_bytes: u64,
+    /// XXH3-64 of all its bytes.
+    pub raw_xxh3: u64,
+    /// In the order of their first frames.
+    pub connections: Vec<ConnectionSequence>,
+    /// The lines that hold events of ours, verbatim.
+    pub events: Vec<Box<[u8]>>,
+}
+
+impl ParsedSegment {
+    pub(crate) fn new(plan: &Plan, mut books: Books) -> Self {
+        let mut balance = books.balance(plan);
+        let conns = books.conns.to_array();
+        let mut parsed = Self {
+            tables: Vec::new(),
+            partitions: Vec::new(),
+            rejects: books.rejects,
+            balance: Balance::default(),
+            header: None,
+            sealed: false,
+            verified: false,
+            raw_bytes: 0,
+            raw_xxh3: 0,
+            connections: books.connections,
+            events: books.events,
+        };
+        let mut partitions = books.sink.partitions.into_sorted().into_iter().peekable();
+        for (index, table) in plan.tables.iter().enumerate() {
+            let frame =
+                TableFrame::new(table, plan.numbers, &books.sink.dictionaries[index], &conns);
+            let first = parsed.partitions.len();
+            while let Some(partition) = partitions.next_if(|p| p.table == index) {
+                let rows = frame
+                    .finish(partition)
+                    .expect("columns of one length and their types");
+                *balance.rows.entry(table.name.clone()).or_default() += rows.rows.num_rows() as u64;
+                *balance.inexact.entry(table.name.clone()).or_default() += rows.inexact;
+                parsed.partitions.push(rows);
+            }
+            let rows = frame.table(&parsed.partitions[first..]);
+            parsed
+                .tables
+                .push(rows.expect("constants beside finished columns"));
+        }
+        parsed.balance = balance;
+        parsed
+    }
+}
+
+/// What all partitions of a table share.
+struct TableFrame<'a> {
+    plan: &'a TablePlan,
+    name: Arc<str>,
+    schema: SchemaRef,
+    dictionaries: Vec<Arc<StringArray>>,
+    conns: &'a Arc<StringArray>,
+}
+
+impl<'a> TableFrame<'a> {
+    fn new(
+        plan: &'a TablePlan,
+        numbers: Numbers,
+        dictionaries: &[Dictionary],
+        conns: &'a Arc<StringArray>,
+    ) -> Self {
+        let field = |index: usize| {
+            let column = &plan.columns[index];
+            Field::new(
+                &column.name,
+                data_type(column.kind, numbers),
+                column.nullable,
+            )
+        };
+        let capture = data_type(Kind::Timestamp, numbers);
+        let mut fields = vec![
+            Field::new("capture_ts", capture, false),
+            field(SERVER_TS),
+            Field::new("conn", dictionary_type(), false),
+            field(SEQUENCE_NUM),
+            Field::new("record", DataType::UInt32, false),
+            Field::new("item", DataType::UInt32, false),
+        ];
+        fields.extend((EVENT_TYPE..plan.columns.len()).map(field));
+        Self {
+            plan,
+            name: plan.name.as_str().into(),
+            schema: Arc::new(Schema::new(fields)),
+            dictionaries: dictionaries.iter().map(Dictionary::to_array).collect(),
+            conns,
+        }
+    }
+
+    fn finish(&self, partition: Partition) -> Result<PartitionRows, ArrowError> {
+        let times = partition.capture_ts.iter().copied();
+        let min_capture_ns = times.clone().min().unwrap_or_default();
+        let max_capture_ns = times.max().unwrap_or_default();
+        let mut columns = partition
+            .columns
+            .into_iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let plan = &self.plan.columns[index];
+                let values = (plan.kind == Kind::Dictionary).then(|| &self.dictionaries[index]);
+                column.finish(plan.kind, values)
+            });
+        let mut next = || {
+            columns
+                .next()
+                .unwrap_or_else(|| unreachable!("three stand first"))
+        };
+        let (server_ts, sequence_num) = (next()?, next()?);
+        let capture: PrimitiveArray<TimestampNanosecondType> =
+            PrimitiveArray::new(shrunk(partition.capture_ts).into(), None);
+        let mut arrays: Vec<ArrayRef> = vec![
+            Arc::new(capture.with_timezone("UTC")),
+            server_ts,
+            dictionary_array(shrunk(partition.conn).into(), None, self.conns)?,
+            sequence_num,
+            Arc::new(PrimitiveArray::<UInt32Type>::new(
+                shrunk(partition.record).into(),
+                None,
+            )),
+            Arc::new(PrimitiveArray::<UInt32Type>::new(
+                shrunk(partition.item).into(),
+                None,
+            )),
+        ];
+        for column in columns {
+            arrays.push(column?);
+        }
+        Ok(PartitionRows {
+            table: Arc::clone(&self.name),
+            product_id: partition.product.map(Into::into),
+            date: format_day(partition.day),
+            day: partition.day,
+            rows: RecordBatch::try_new(Arc::clone(&self.schema), arrays)?,
+            min_capture_ns,
+            max_capture_ns,
+            inexact: partition.inexact,
+        })
+    }
+
+    fn table(&self, partitions: &[PartitionRows]) -> Result<TableRows, ArrowError> {
+        let mut fields = self.schema.fields().to_vec();
+        if self.plan.has_product {
+            fields.push(Arc::new(Field::new("product_id", dictionary_type(), false)));
+        }
+        fields.push(Arc::new(Field::new("date", DataType::Date32, false)));
+        let schema = Arc::new(Schema::new(fields));
+        // They are sorted, so equal products are neighbours.
+        let mut products: Vec<&str> = Vec::new();
+        let mut codes = Vec::new();
+        for product in partitions
+            .iter()
+            .map(|p| p.product_id.as_deref().unwrap_or_default())
+        {
+            if products.last() != Some(&product) {
+                products.push(product);
+            }
+            codes.push(i32::try_from(products.len()).unwrap_or(i32::MAX) - 1);
+        }
+        let products = Arc::new(StringArray::from_iter_values(products));
+        let mut batches = Vec::with_capacity(partitions.len());
+        for (partition, code) in partitions.iter().zip(codes) {
+            let rows = partition.rows.num_rows();
+            let mut columns = partition.rows.columns().to_vec();
+            if self.plan.has_product {
+                columns.push(dictionary_array(vec![code; rows].into(), None, &products)?);
+            }
+            columns.push(Arc::new(Date32Array::from(vec![partition.day; rows])));
+            batches.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);
+        }
+        Ok(TableRows {
+            name: Arc::clone(&self.name),
+            schema,
+            batches,
+        })
+    }
+}

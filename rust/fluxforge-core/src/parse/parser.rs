@@ -1,0 +1,304 @@
+//! A segment that arrives in pieces of any size.
+//!
+//! A segment with a header is taken group by group: a group waits until its checkpoint is there,
+//! is verified while it is warm in the cache, and then read. Lines of a group that does not verify
+//! become rejects, each with its bytes; the groups around it stay. Lines after the last checkpoint
+//! are read as they are, and the segment does not count as verified, unless a seal vouches for
+//! them; a seal that speaks against them makes them rejects too.
+//!
+//! What has no header has no groups: it is read line by line and is never verified.
+
+use std::fmt;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::books::{Books, Placed};
+use super::parsed::ParsedSegment;
+use super::structure::{self, CHECKPOINT, HEADER, NewerFormat, SEAL, SegmentHeader};
+use crate::schema::plan::Plan;
+
+/// A group holds at most 1 MiB, or one frame of at most 64 MiB, which escapes can make sixfold.
+/// What is longer has lost its checkpoints and is read like a segment that never had any.
+const MAX_GROUP: usize = 512 << 20;
+
+const BAD_GROUP: &str = "its group does not match its checkpoint";
+const BAD_TAIL: &str = "behind the last checkpoint, and the seal does not match";
+const AFTER_SEAL: &str = "behind the seal";
+
+/// Parses one segment. Does no I/O.
+pub struct SegmentParser {
+    plan: Arc<Plan>,
+    books: Books,
+    header: Option<SegmentHeader>,
+    mode: Mode,
+    /// Bytes that still wait for their line's or group's end, and how far they were looked through.
+    carry: Vec<u8>,
+    scanned: usize,
+    hash: Box<Xxh3Default>,
+    bytes: u64,
+    lines: u64,
+    chain: Chain,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Start,
+    Plain,
+    Groups,
+    Sealed,
+}
+
+/// What the checkpoints have proved so far.
+#[derive(Debug)]
+struct Chain {
+    last: Option<(u64, String)>,
+    /// Everything so far is covered, and each checkpoint follows the one before it.
+    whole: bool,
+    /// The last group was bad: what follows it cannot name it.
+    broken: bool,
+}
+
+impl fmt::Debug for SegmentParser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentParser")
+            .field("header", &self.header)
+            .field("bytes", &self.bytes)
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SegmentParser {
+    /// A parser for one segment of the plan's feed.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            books: Books::new(&plan),
+            plan,
+            header: None,
+            mode: Mode::Start,
+            carry: Vec::new(),
+            scanned: 0,
+            hash: Box::new(Xxh3Default::new()),
+            bytes: 0,
+            lines: 0,
+            chain: Chain {
+                last: None,
+                whole: true,
+                broken: false,
+            },
+        }
+    }
+
+    /// Takes the segment's next bytes.
+    pub fn push(&mut self, data: &[u8]) -> Result<(), NewerFormat> {
+        if self.carry.is_empty() {
+            let used = self.consume(data, false)?;
+            self.carry.extend_from_slice(&data[used..]);
+            return Ok(());
+        }
+        if memchr::memchr(b'\n', data).is_none() {
+            self.carry.extend_from_slice(data);
+            return Ok(());
+        }
+        let mut carry = std::mem::take(&mut self.carry);
+        carry.extend_from_slice(data);
+        let used = self.consume(&carry, false)?;
+        carry.drain(..used);
+        self.carry = carry;
+        Ok(())
+    }
+
+    /// The segment has ended.
+    pub fn finish(mut self) -> Result<ParsedSegment, NewerFormat> {
+        let carry = std::mem::take(&mut self.carry);
+        self.consume(&carry, true)?;
+        let verified = self.mode == Mode::Sealed && self.chain.whole;
+        let mut parsed = ParsedSegment::new(&self.plan, self.books);
+        parsed.sealed = self.mode == Mode::Sealed;
+        parsed.verified = verified;
+        parsed.header = self.header;
+        parsed.raw_bytes = self.bytes;
+        parsed.raw_xxh3 = self.hash.digest();
+        Ok(parsed)
+    }
+
+    /// Reads as much as can be read and says how much that was.
+    fn consume(&mut self, bytes: &[u8], last: bool) -> Result<usize, NewerFormat> {
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            if rest.is_empty() {
+                return Ok(used);
+            }
+            let step = match self.mode {
+                Mode::Start => match line_end(rest, 0, last) {
+                    Some(end) => {
+                        self.start(&rest[..end])?;
+                        continue;
+                    }
+                    None => 0,
+                },
+                Mode::Plain => self.plain(rest, last, None),
+                Mode::Sealed => self.plain(rest, last, Some(AFTER_SEAL)),
+                Mode::Groups => self.group(rest, last),
+            };
+            used += step;
+            if step == 0 {
+                return Ok(used);
+            }
+        }
+    }
+
+    /// Looks at the first line without taking it.
+    fn start(&mut self, line: &[u8]) -> Result<(), NewerFormat> {
+        self.header = structure::header(line.trim_ascii_end())?;
+        self.mode = if self.header.is_some() {
+            Mode::Groups
+        } else {
+            Mode::Plain
+        };
+        Ok(())
+    }
+
+    /// Takes all whole lines.
+    fn plain(&mut self, bytes: &[u8], last: bool, distrust: Option<&str>) -> usize {
+        let end = if last {
+            bytes.len()
+        } else {
+            memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1)
+        };
+        self.take_lines(&bytes[..end], distrust);
+        self.chain.whole = false;
+        end
+    }
+
+    /// Takes one group with its checkpoint, or the tail with its seal.
+    fn group(&mut self, bytes: &[u8], last: bool) -> usize {
+        let mut at = self.scanned;
+        while let Some(end) = line_end(bytes, at, last) {
+            let line = &bytes[at..end];
+            if line.starts_with(CHECKPOINT) {
+                self.checkpoint(&bytes[..at], line);
+            } else if line.starts_with(SEAL) {
+                self.seal(&bytes[..at], line);
+            } else {
+                at = end;
+                continue;
+            }
+            self.scanned = 0;
+            return end;
+        }
+        if last || at > MAX_GROUP {
+            self.scanned = 0;
+            self.chain.whole = false;
+            if !last {
+                self.mode = Mode::Plain;
+            }
+            self.take_lines(&bytes[..at], None);
+            return at;
+        }
+        self.scanned = at;
+        0
+    }
+
+    fn checkpoint(&mut self, group: &[u8], line: &[u8]) {
+        let good = self.proves(group, line);
+        let distrust = (!good).then_some(BAD_GROUP);
+        if !good {
+            self.chain.whole = false;
+        }
+        self.chain.broken = !good;
+        let checked = structure::checkpoint(line).filter(|_| good);
+        self.take_lines(group, distrust);
+        self.pass(line);
+        if let Some((checkpoint, _)) = checked {
+            self.chain.whole &= checkpoint.frames == self.books.balance.frames;
+            self.chain.last = Some((checkpoint.n, checkpoint.crc32c));
+        }
+    }
+
+    /// Whether the checkpoint's crc covers the group, and it is not an old one come again.
+    fn proves(&mut self, group: &[u8], line: &[u8]) -> bool {
+        let Some((checkpoint, covered)) = structure::checkpoint(line) else {
+            return false;
+        };
+        let uid = self.header.as_ref().map_or("", |header| &header.uid);
+        let crc = crc32c::crc32c(uid.as_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c_append(crc, group), covered);
+        if checkpoint.crc32c != format!("{crc:08x}") {
+            return false;
+        }
+        let place = self.bytes + group.len() as u64;
+        let (n, prev) = match &self.chain.last {
+            Some((n, crc)) => (n + 1, crc.as_str()),
+            None => (0, "00000000"),
+        };
+        if checkpoint.n < n {
+            return false;
+        }
+        // After a bad group only the crc speaks; before one, a step that does not fit means that
+        // something between has gone, which is no fault of this group.
+        let follows = checkpoint.n == n && checkpoint.prev == prev && checkpoint.bytes == place;
+        self.chain.whole &= follows || self.chain.broken;
+        true
+    }
+
+    fn seal(&mut self, tail: &[u8], line: &[u8]) {
+        let seal = structure::seal(line);
+        let mut hash = self.hash.clone();
+        hash.update(tail);
+        let good = seal.as_ref().is_some_and(|seal| {
+            seal.bytes == self.bytes + tail.len() as u64
+                && seal.xxh3 == format!("{:016x}", hash.digest())
+        });
+        // Without checkpoints the lines never had another proof: they are read, unverified.
+        let distrust = (!good && self.chain.last.is_some()).then_some(BAD_TAIL);
+        self.take_lines(tail, distrust);
+        self.pass(line);
+        let counted = seal.is_some_and(|seal| seal.frames == self.books.balance.frames);
+        self.chain.whole &= good && counted;
+        self.mode = Mode::Sealed;
+    }
+
+    /// Takes a line that holds no record.
+    fn pass(&mut self, line: &[u8]) {
+        self.hash.update(line);
+        self.bytes += line.len() as u64;
+        self.lines += 1;
+    }
+
+    /// Takes whole lines; the segment's last may lack its newline.
+    fn take_lines(&mut self, bytes: &[u8], distrust: Option<&str>) {
+        self.hash.update(bytes);
+        let utf8 = std::str::from_utf8(bytes).is_ok();
+        let mut at = 0;
+        while let Some(end) = line_end(bytes, at, true) {
+            let line = &bytes[at..end];
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            self.lines += 1;
+            let is_header = self.lines == 1 && self.header.is_some() && line.starts_with(HEADER);
+            // Without a header, proofs prove nothing, but they are no frames either.
+            let is_proof = line.starts_with(CHECKPOINT) || line.starts_with(SEAL);
+            if !is_header && !is_proof {
+                let placed = Placed {
+                    bytes: line,
+                    line: self.lines,
+                    offset: self.bytes + at as u64,
+                };
+                self.books.line(&self.plan, placed, utf8, distrust);
+            }
+            at = end;
+        }
+        self.bytes += bytes.len() as u64;
+    }
+}
+
+/// The end of the line that begins at `at`, newline included.
+#[inline]
+fn line_end(bytes: &[u8], at: usize, last: bool) -> Option<usize> {
+    match memchr::memchr(b'\n', &bytes[at..]) {
+        Some(length) => Some(at + length + 1),
+        None => (last && at < bytes.len()).then_some(bytes.len()),
+    }
+}

@@ -1,0 +1,264 @@
+//! Rows go straight into the partition where they will lie: (table, `product_id`, day of capture).
+//!
+//! A frame is atomic. The first row it adds to a partition remembers how long that was; if any
+//! later row of the frame is bad, every partition it touched is cut back.
+
+use std::collections::HashMap;
+
+use super::column::{Cell, Column};
+use super::fault::Fault;
+use crate::schema::Numbers;
+use crate::schema::plan::TablePlan;
+
+/// Longest `product_id` in bytes: with its Hive escapes it still fits a file name.
+const MAX_PRODUCT_BYTES: usize = 64;
+/// What Hive itself writes for a null: a product of that name would read back as none.
+const HIVE_NULL: &[u8] = b"__HIVE_DEFAULT_PARTITION__";
+
+/// What is the same for every row of a frame and comes from its envelope.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin {
+    pub(crate) capture_ns: i64,
+    pub(crate) day: i32,
+    pub(crate) conn: i32,
+    pub(crate) record: u32,
+}
+
+/// The rows of one partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) table: usize,
+    pub(crate) product: Option<Box<str>>,
+    pub(crate) day: i32,
+    /// Rows that are complete in every column.
+    pub(crate) rows: usize,
+    pub(crate) inexact: u64,
+    pub(crate) capture_ts: Vec<i64>,
+    pub(crate) conn: Vec<i32>,
+    pub(crate) record: Vec<u32>,
+    pub(crate) item: Vec<u32>,
+    pub(crate) columns: Vec<Column>,
+    frame: u64,
+}
+
+/// All partitions of a segment, and what it takes to undo a frame.
+#[derive(Debug, Default)]
+pub(crate) struct Partitions {
+    all: Vec<Partition>,
+    places: Vec<Places>,
+    /// Per table: where the last row went.
+    last: Vec<Option<usize>>,
+    frame: u64,
+    touched: Vec<Mark>,
+}
+
+/// Of one table: product to the days it has and the partition of each.
+type Places = HashMap<Box<[u8]>, Vec<(i32, usize)>>;
+
+#[derive(Debug)]
+struct Mark {
+    partition: usize,
+    rows: usize,
+    inexact: u64,
+}
+
+impl Partitions {
+    pub(crate) fn new(tables: usize) -> Self {
+        Self {
+            places: vec![HashMap::new(); tables],
+            last: vec![None; tables],
+            frame: 1,
+            ..Self::default()
+        }
+    }
+
+    /// The partition's place, made if it is new. `product` is `None` where the table has none.
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        table: usize,
+        product: Option<&[u8]>,
+        day: i32,
+        plan: &TablePlan,
+        numbers: Numbers,
+    ) -> Result<usize, Fault> {
+        let wanted = product.unwrap_or_default();
+        if let Some(last) = self.last[table] {
+            let partition = &self.all[last];
+            let known = partition.product.as_deref().unwrap_or_default();
+            if known.as_bytes() == wanted && partition.day == day {
+                return Ok(last);
+            }
+        }
+        let known = self.places[table].get(wanted).and_then(|days| {
+            let found = days.iter().rev().find(|(known, _)| *known == day);
+            found.map(|(_, place)| *place)
+        });
+        let place = match known {
+            Some(place) => place,
+            None => self.create(table, product, day, plan, numbers)?,
+        };
+        self.last[table] = Some(place);
+        Ok(place)
+    }
+
+    #[cold]
+    fn create(
+        &mut self,
+        table: usize,
+        product: Option<&[u8]>,
+        day: i32,
+        plan: &TablePlan,
+        numbers: Numbers,
+    ) -> Result<usize, Fault> {
+        let product = product.map(checked_product).transpose()?;
+        let place = self.all.len();
+        let key = product.map_or(&[][..], str::as_bytes);
+        let columns = plan.columns.iter();
+        self.all.push(Partition {
+            table,
+            product: product.map(Into::into),
+            day,
+            rows: 0,
+            inexact: 0,
+            capture_ts: Vec::new(),
+            conn: Vec::new(),
+            record: Vec::new(),
+            item: Vec::new(),
+            columns: columns.map(|c| Column::new(c.kind, numbers)).collect(),
+            frame: 0,
+        });
+        let days = self.places[table].entry(key.into()).or_default();
+        days.push((day, place));
+        Ok(place)
+    }
+
+    /// Gives access for this frame; remembers the partition's length on the first.
+    #[inline]
+    pub(crate) fn open(&mut self, place: usize) -> &mut Partition {
+        let partition = &mut self.all[place];
+        if partition.frame != self.frame {
+            partition.frame = self.frame;
+            self.touched.push(Mark {
+                partition: place,
+                rows: partition.rows,
+                inexact: partition.inexact,
+            });
+        }
+        partition
+    }
+
+    /// The frame is good: its rows stay. Returns how many there are.
+    pub(crate) fn keep(&mut self) -> u64 {
+        self.frame += 1;
+        let rows = self
+            .touched
+            .drain(..)
+            .map(|mark| self.all[mark.partition].rows - mark.rows);
+        rows.sum::<usize>() as u64
+    }
+
+    /// The frame is bad: as if it had never been.
+    #[cold]
+    pub(crate) fn undo(&mut self) {
+        self.frame += 1;
+        for mark in self.touched.drain(..) {
+            self.all[mark.partition].truncate(mark.rows, mark.inexact);
+        }
+    }
+
+    /// Those with rows, in the order of table, product and day.
+    pub(crate) fn into_sorted(self) -> Vec<Partition> {
+        let mut all = self.all;
+        all.retain(|p| p.rows > 0);
+        all.sort_by(|a, b| (a.table, &a.product, a.day).cmp(&(b.table, &b.product, b.day)));
+        all
+    }
+}
+
+impl Partition {
+    /// Completes the rows added since the last call with what they have in common.
+    #[inline]
+    pub(crate) fn complete(
+        &mut self,
+        plan: &TablePlan,
+        origin: &Origin,
+        cells: &[Cell<'_>],
+        scratch: &[u8],
+    ) -> Result<(), Fault> {
+        let rows = self.item.len() - self.rows;
+        let total = self.item.len();
+        self.capture_ts.resize(total, origin.capture_ns);
+        self.conn.resize(total, origin.conn);
+        self.record.resize(total, origin.record);
+        for ((column, cell), plan) in self.columns.iter_mut().zip(cells).zip(&plan.columns) {
+            if !plan.per_row && !column.fill(*cell, scratch, rows) {
+                return Err(full());
+            }
+        }
+        self.rows = total;
+        Ok(())
+    }
+
+    /// Adds one row's own cells.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        plan: &TablePlan,
+        item: u32,
+        cells: &[Cell<'_>],
+        scratch: &[u8],
+    ) -> Result<(), Fault> {
+        for ((column, cell), plan) in self.columns.iter_mut().zip(cells).zip(&plan.columns) {
+            if plan.per_row && !column.push(*cell, scratch) {
+                return Err(full());
+            }
+        }
+        self.item.push(item);
+        Ok(())
+    }
+
+    fn truncate(&mut self, rows: usize, inexact: u64) {
+        self.rows = rows;
+        self.inexact = inexact;
+        self.capture_ts.truncate(rows);
+        self.conn.truncate(rows);
+        self.record.truncate(rows);
+        self.item.truncate(rows);
+        for column in &mut self.columns {
+            column.truncate(rows);
+        }
+    }
+}
+
+#[cold]
+fn full() -> Fault {
+    Fault::new("more text than one Arrow string column holds: use smaller segments")
+}
+
+/// A product becomes a directory's name; what cannot be one safely is refused.
+fn checked_product(product: &[u8]) -> Result<&str, Fault> {
+    let text = std::str::from_utf8(product).map_err(|_| Fault::new("product_id is not text"))?;
+    if text.is_empty() {
+        return Err(Fault::new("product_id is empty"));
+    }
+    if text.len() > MAX_PRODUCT_BYTES {
+        return Err(Fault::quoting(
+            "product_id is longer than 64 bytes:",
+            product,
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Fault::quoting(
+            "product_id holds a control character:",
+            product,
+        ));
+    }
+    if product == HIVE_NULL {
+        return Err(Fault::quoting(
+            "product_id is Hive's name for none:",
+            product,
+        ));
+    }
+    Ok(text)
+}

@@ -1,0 +1,91 @@
+//! What frames write to, and how a bad one is taken back.
+
+use super::dictionary::Dictionary;
+use super::fault::Fault;
+use super::hints::Hints;
+use super::partition::Partitions;
+use super::scan::Text;
+use crate::schema::plan::{Level, Plan, TablePlan};
+
+/// The rows of all frames so far and the frame under way.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    pub(crate) partitions: Partitions,
+    /// Per table and column; only dictionary columns use theirs.
+    pub(crate) dictionaries: Vec<Vec<Dictionary>>,
+    pub(crate) hints: Hints,
+    /// The frame's channel.
+    pub(crate) channel: Vec<u8>,
+    /// The frame's sequence number, also if the frame is rejected later on.
+    pub(crate) sequence: Option<i64>,
+    /// The frame's keys that the feed does not know.
+    pub(crate) unknown: Vec<Box<str>>,
+    interned: Vec<(usize, usize)>,
+}
+
+impl Sink {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let of_table = |t: &TablePlan| t.columns.iter().map(|_| Dictionary::default()).collect();
+        Self {
+            partitions: Partitions::new(plan.tables.len()),
+            dictionaries: plan.tables.iter().map(of_table).collect(),
+            hints: Hints::new(plan),
+            channel: Vec::new(),
+            sequence: None,
+            unknown: Vec::new(),
+            interned: Vec::new(),
+        }
+    }
+
+    /// A line begins: nothing is known of its frame.
+    pub(crate) fn begin(&mut self) {
+        self.channel.clear();
+        self.sequence = None;
+        self.unknown.clear();
+    }
+
+    /// The number of a dictionary column's text.
+    #[inline]
+    pub(crate) fn intern(
+        &mut self,
+        table: usize,
+        column: usize,
+        text: &[u8],
+    ) -> Result<i32, Fault> {
+        match self.dictionaries[table][column].intern(text) {
+            Some((code, false)) => Ok(code),
+            Some((code, true)) => {
+                self.interned.push((table, column));
+                Ok(code)
+            }
+            None => Err(Fault::new(
+                "more distinct texts than a dictionary column holds",
+            )),
+        }
+    }
+
+    /// Notes a key that the feed does not know.
+    #[cold]
+    pub(crate) fn unknown_key(&mut self, level: &Level, key: Text<'_>) {
+        let mut scratch = Vec::new();
+        // Half a surrogate pair has no name; its escape has.
+        let name = key.decode(&mut scratch).unwrap_or(key.raw);
+        let name = format!("{}{}", level.prefix, String::from_utf8_lossy(name));
+        self.unknown.push(name.into());
+    }
+
+    /// The frame is good. Returns its number of rows.
+    pub(crate) fn keep(&mut self) -> u64 {
+        self.interned.clear();
+        self.partitions.keep()
+    }
+
+    /// The frame is bad: as if it had never been.
+    #[cold]
+    pub(crate) fn undo(&mut self) {
+        self.partitions.undo();
+        while let Some((table, column)) = self.interned.pop() {
+            self.dictionaries[table][column].forget_last();
+        }
+    }
+}

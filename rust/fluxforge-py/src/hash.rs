@@ -1,0 +1,31 @@
+//! Streaming XXH3-64: the hash in seals, commits and part names.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// Streaming XXH3-64.
+#[pyclass(frozen, module = "fluxforge._native")]
+pub(crate) struct Xxh3(Mutex<Box<Xxh3Default>>);
+
+#[pymethods]
+impl Xxh3 {
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::new(Box::new(Xxh3Default::new())))
+    }
+
+    fn update(&self, py: Python<'_>, data: &[u8]) {
+        py.detach(|| {
+            let mut hash = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            hash.update(data);
+        });
+    }
+
+    /// Sixteen lower-case hex digits.
+    fn hexdigest(&self) -> String {
+        let hash = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("{:016x}", hash.digest())
+    }
+}

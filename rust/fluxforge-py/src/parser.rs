@@ -1,0 +1,67 @@
+//! `SegmentParser`. The border is crossed per piece of a segment, detached.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fluxforge_core::parse;
+use fluxforge_core::schema::Numbers;
+use fluxforge_core::schema::plan::Plan;
+use pyo3::exceptions::PyValueError;
+use pyo3::import_exception;
+use pyo3::prelude::*;
+
+use crate::parsed::ParsedSegment;
+
+import_exception!(fluxforge.errors, FeedError);
+import_exception!(fluxforge.errors, SegmentFormatError);
+
+/// Parses a segment that arrives in pieces of any size. Does no I/O.
+#[pyclass(frozen, module = "fluxforge._native")]
+pub(crate) struct SegmentParser(Mutex<Option<parse::SegmentParser>>);
+
+#[pymethods]
+impl SegmentParser {
+    #[new]
+    #[pyo3(signature = (feed, *, numbers="float64", threads=1))]
+    fn new(feed: &[u8], numbers: &str, threads: usize) -> PyResult<Self> {
+        let numbers = match numbers {
+            "float64" => Numbers::Float64,
+            "decimal" => Numbers::Decimal,
+            other => {
+                let message = format!("numbers must be 'float64' or 'decimal', not {other:?}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        // One thread parses whatever is asked for: the result must not depend on it anyway.
+        if threads == 0 {
+            return Err(PyValueError::new_err("threads must be at least 1"));
+        }
+        let plan = Plan::compile(feed, numbers).map_err(|e| FeedError::new_err(e.to_string()))?;
+        let parser = parse::SegmentParser::new(Arc::new(plan));
+        Ok(Self(Mutex::new(Some(parser))))
+    }
+
+    fn push(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
+        py.detach(|| {
+            let mut parser = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let parser = parser.as_mut().ok_or_else(finished)?;
+            parser.push(data).map_err(newer)
+        })
+    }
+
+    fn finish(&self, py: Python<'_>) -> PyResult<ParsedSegment> {
+        let parsed = py.detach(|| {
+            let mut parser = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let parser = parser.take().ok_or_else(finished)?;
+            parser.finish().map_err(newer)
+        })?;
+        ParsedSegment::new(py, parsed)
+    }
+}
+
+fn finished() -> PyErr {
+    PyValueError::new_err("this parser has finished: make a new one for each segment")
+}
+
+fn newer(error: parse::NewerFormat) -> PyErr {
+    SegmentFormatError::new_err(error.to_string())
+}
