@@ -137,6 +137,8 @@ def test_anchors_and_a_byte_order_mark_are_yaml(tmp_path):
             "config.yaml:3: ingestion.segment_max_mb must be a valid integer",
         ),
         ("ingestion: {segment_max_mb: 0}", "must be greater than or equal to 1, not 0"),
+        ("ingestion: {segment_max_mb: yes}", "must be a number, not True"),
+        ("etl: {compression_level: on}", "must be a number, not True"),
         ("etl: {lease: .inf}", "etl.lease must be a finite number"),
         ("etl: 7", "config.yaml:1: etl must hold keys: storage_input"),
         ("[a, b]", "config.yaml:1: the configuration must hold keys: storage,"),

@@ -5,6 +5,10 @@ cannot leave the root. Every write is whole or absent: a reader never sees a par
 ``create_new`` is the one verb that carries concurrency: of any number of callers with the same
 key, exactly one gets True. When a write returns, the object survives a power cut.
 
+Every verb may raise InvalidKeyError (a key that is none; nothing was touched), StorageAccessError
+(refused, unreachable or misconfigured: the user must act) and StorageError (it failed; what was
+there before is still there).
+
 To add a backend, implement this class, add one line to ``storage.factory`` and let the contract
 suite in ``tests/storage`` tell when it is right.
 """
@@ -32,7 +36,8 @@ class StorageBackend(ABC):
         """Write an object only if nothing lies at the key; durable on return.
 
         Returns:
-            True for the one caller that created it; False if something lies there already.
+            True for the one caller that created it; False if something lies there already. What
+            lies there may not be durable yet: ``ensure_durable`` before relying on it.
         """
 
     @abstractmethod
@@ -49,7 +54,13 @@ class StorageBackend(ABC):
 
     @abstractmethod
     def read_chunks(self, path: str, chunk_size: int = 1 << 20) -> Iterator[bytes]:
-        """Stream an object from its beginning. Raises ObjectNotFoundError before the first."""
+        """Stream an object from its beginning, in pieces of at most ``chunk_size`` bytes.
+
+        Raises:
+            ObjectNotFoundError: With the first piece.
+            StorageError: At any piece; also after the last, where the backend finds that the
+                bytes were not those that were written. Trust nothing before the end.
+        """
 
     @abstractmethod
     def exists(self, path: str) -> bool:
@@ -65,6 +76,8 @@ class StorageBackend(ABC):
     ) -> list[str]:
         """List the keys below a directory, sorted; a missing directory is empty.
 
+        Shows whole objects only, and none whose name is no valid key.
+
         Args:
             path: The directory's key; "" is the root.
             pattern: An ``fnmatch`` pattern on the last component.
@@ -73,7 +86,7 @@ class StorageBackend(ABC):
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Delete an object; a missing one is fine."""
+        """Delete an object, durably; a missing one is fine, a directory is left alone."""
 
     @abstractmethod
     def mkdir(self, path: str) -> None:
@@ -81,7 +94,11 @@ class StorageBackend(ABC):
 
     @abstractmethod
     def ensure_durable(self, path: str) -> None:
-        """Make durable an object that another process wrote, before relying on it."""
+        """Make durable an object that another process wrote, before relying on it.
+
+        Raises:
+            ObjectNotFoundError: Nothing lies there.
+        """
 
     @abstractmethod
     def local_path(self, path: str) -> Path | None:

@@ -67,6 +67,10 @@ class LocalStorage(StorageBackend):
     ) -> bool:
         target = self._path(path, follow=False)
         with self._explained("write", path, writing=True):
+            if publish is disk.publish_new and os.path.lexists(target):
+                return (
+                    False  # saves writing it all; between two that both see nothing, link decides
+                )
             self._prepare(target.parent)
             temp = disk.write_temporary(target.parent, pieces)
             try:
