@@ -44,53 +44,89 @@ class SegmentWriter:
     def queue_bytes(self) -> int: ...
     @property
     def wake_fd(self) -> int:
-        """Readable after each group became durable, room was made, or the writer failed."""
+        """Readable after each group became durable (which makes room), and when the writer ends."""
     def acknowledge_wake(self) -> None:
-        """Drain ``wake_fd``."""
+        """Drain ``wake_fd``; look at the positions after this."""
     @property
     def error(self) -> str | None:
         """Why the writer stopped for good, if it did."""
+    def raise_error(self) -> None:
+        """Raise what ``error`` describes, as ``append`` would; return if there is none."""
+    @property
+    def recovered(self) -> list[Recovered]:
+        """What the constructor's recovery did."""
     def stats(self) -> WriterStats: ...
     def rotate(self) -> None:
-        """Seal the open segment now (an empty one is kept open). Blocks, detached."""
+        """Seal what was accepted so far (nothing: no segment). Blocks, detached."""
     def close(self) -> None:
-        """Write what is queued, seal, move to ready/, join the thread. Idempotent; detached."""
+        """Write what is queued, seal, move to ready/, join the thread. Idempotent; detached.
+
+        A full disk is given ten seconds; what was durable is recovered at the next start.
+        """
 
 @final
 class WriterStats:
     """A snapshot of the writer's counters. Lags run from capture_ns to the group's sync."""
 
-    frames: int
-    events: int
-    bytes: int
-    dropped: int
-    groups: int
-    segments_sealed: int
-    segments_recovered: int
-    queue_bytes: int
-    lag_p50_ns: int
-    lag_p99_ns: int
-    lag_p999_ns: int
-    lag_max_ns: int
-    sync_p50_ns: int
-    sync_p99_ns: int
-    waiting_for_space: bool
+    @property
+    def frames(self) -> int: ...
+    @property
+    def events(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def segments_sealed(self) -> int: ...
+    @property
+    def segments_recovered(self) -> int: ...
+    @property
+    def poisonings(self) -> int: ...
+    @property
+    def queue_bytes(self) -> int: ...
+    @property
+    def lag_p50_ns(self) -> int: ...
+    @property
+    def lag_p99_ns(self) -> int: ...
+    @property
+    def lag_p999_ns(self) -> int: ...
+    @property
+    def lag_max_ns(self) -> int: ...
+    @property
+    def sync_p50_ns(self) -> int: ...
+    @property
+    def sync_p99_ns(self) -> int: ...
+    @property
+    def waiting_for_space(self) -> bool: ...
+    @property
+    def publish_error(self) -> str | None: ...
 
 @final
 class Recovered:
     """What recovery did with one file of active/."""
 
-    name: str
-    uid: str
-    outcome: Literal["sealed", "empty", "quarantined", "locked"]
-    frames: int
-    cut_bytes: int
-    detail: str
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str:
+        """Empty where the header is unreadable."""
+    @property
+    def outcome(self) -> Literal["sealed", "empty", "quarantined", "locked", "failed"]:
+        """``failed``: the disk refused, the file is as it was; the next recovery tries again."""
+    @property
+    def frames(self) -> int: ...
+    @property
+    def cut_bytes(self) -> int: ...
+    @property
+    def detail(self) -> str: ...
 
-def recover(
-    active_dir: str, ready_dir: str, quarantine_dir: str, *, now_ns: int
-) -> list[Recovered]:
-    """Close every segment in active/ whose writer is dead. Idempotent."""
+def recover(active_dir: str, ready_dir: str, quarantine_dir: str) -> list[Recovered]:
+    """Close every segment in active/ whose writer is dead. Idempotent.
+
+    What it writes depends on nothing but the files it finds: the same bytes whoever does it.
+    """
 
 # -- parsing: rust/fluxforge-py/src/parser.rs ------------------------------------------------
 

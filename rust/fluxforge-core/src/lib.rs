@@ -5,5 +5,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+// -- the segment: written, closed, mended ------------------------------------------------------
+pub mod append;
+pub mod clock;
+pub mod recover;
+pub mod seal;
+pub mod segment;
+pub mod vfs;
+
+// -- the segment: read into Arrow --------------------------------------------------------------
 pub mod parse;
 pub mod schema;

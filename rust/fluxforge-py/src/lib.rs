@@ -3,15 +3,15 @@
 //! Every call converts its arguments, detaches from the interpreter, calls the core and converts
 //! the result. Errors become the classes of `fluxforge.errors` in [`errors`].
 
+mod errors;
 mod hash;
 mod parsed;
 mod parser;
 mod table;
-
-use pyo3::prelude::*;
+mod writer;
 
 /// The extension module.
-#[pymodule(gil_used = false)]
+#[pyo3::pymodule(gil_used = false)]
 mod _native {
     use pyo3::prelude::*;
 
@@ -23,6 +23,8 @@ mod _native {
     use crate::parser::SegmentParser;
     #[pymodule_export]
     use crate::table::{Partition, Table};
+    #[pymodule_export]
+    use crate::writer::{Recovered, SegmentWriter, WriterStats, recover_dead};
 
     /// Adds what is not a function or a class.
     #[pymodule_init]

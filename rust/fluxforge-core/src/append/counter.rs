@@ -1,0 +1,169 @@
+//! The number in a segment's name: persisted, so that no name is ever given twice.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::recover::Place;
+use crate::segment::{Hour, SegmentError, SegmentName};
+use crate::vfs::{Vfs, VfsFile, append_all, read_to_end};
+
+const FORMAT: u64 = 1;
+
+/// Hands out names. What it hands out is on disk as taken before anyone can use it.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    path: PathBuf,
+    writer: Option<String>,
+    next: u64,
+    hour: Hour,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    counter: T,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    format: u64,
+    next: u64,
+    hour: Hour,
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u64,
+}
+
+/// Locks the directory for a writer id as long as the returned file is open.
+pub(crate) fn lock_writer(
+    vfs: &dyn Vfs,
+    active: &Path,
+    writer: Option<&str>,
+) -> Result<Box<dyn VfsFile>, SegmentError> {
+    // A file of its own: the counter's is replaced, and a lock does not move along.
+    let path = active.join(with_writer(".lock", writer));
+    let file = match vfs.create_new(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => vfs.open(&path),
+        file => file,
+    };
+    let file = file.map_err(SegmentError::io("open", &path))?;
+    if file.try_lock().map_err(SegmentError::io("lock", &path))? {
+        Ok(file)
+    } else {
+        Err(SegmentError::Locked {
+            dir: active.to_owned(),
+            writer: writer.map(str::to_owned),
+        })
+    }
+}
+
+/// The hidden name under which a writer's segment begins.
+pub(crate) fn opening_path(active: &Path, writer: Option<&str>) -> PathBuf {
+    active.join(with_writer(".opening", writer))
+}
+
+fn with_writer(stem: &str, writer: Option<&str>) -> String {
+    writer.map_or_else(|| stem.to_owned(), |writer| format!("{stem}_{writer}"))
+}
+
+impl Counter {
+    /// Reads the writer's counter; the caller holds the writer's lock. Where there is none, the
+    /// names that lie about tell how far an earlier one had come.
+    pub(crate) fn load(
+        vfs: &dyn Vfs,
+        place: &Place,
+        writer: Option<&str>,
+    ) -> Result<Self, SegmentError> {
+        let path = place.active.join(with_writer(".counter", writer));
+        let mut counter = Self {
+            path,
+            writer: writer.map(str::to_owned),
+            next: 1,
+            hour: Hour::of(0),
+        };
+        match vfs.open(&counter.path) {
+            Ok(file) => {
+                let text = read_to_end(file.as_ref());
+                counter.read(&text.map_err(SegmentError::io("read", &counter.path))?)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(SegmentError::io("open", &counter.path)(error)),
+        }
+        for dir in [&place.active, &place.ready, &place.quarantine] {
+            for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
+                let taken = SegmentName::parse(&name).filter(|name| name.writer == counter.writer);
+                counter.next =
+                    taken.map_or(counter.next, |name| counter.next.max(name.counter + 1));
+            }
+        }
+        Ok(counter)
+    }
+
+    fn read(&mut self, text: &[u8]) -> Result<(), SegmentError> {
+        if let Ok(Line {
+            counter: FormatOnly { format },
+        }) = serde_json::from_slice(text)
+            && format > FORMAT
+        {
+            return Err(SegmentError::NewerFormat {
+                path: self.path.clone(),
+                format,
+            });
+        }
+        let Line { counter } = serde_json::from_slice::<Line<Fields>>(text).map_err(|error| {
+            SegmentError::Damaged {
+                path: self.path.clone(),
+                detail: format!(
+                    "no segment counter ({error}). Remove it if every segment of this writer \
+                     still lies in active or ready; else write one whose next is above them all"
+                ),
+            }
+        })?;
+        self.next = counter.next;
+        self.hour = counter.hour;
+        Ok(())
+    }
+
+    /// Takes the next name, durably. The hour never goes back, whatever the clock does.
+    pub(crate) fn take(
+        &mut self,
+        vfs: &dyn Vfs,
+        now: Hour,
+    ) -> Result<(String, Hour), SegmentError> {
+        let hour = self.hour.max(now);
+        let fields = Fields {
+            format: FORMAT,
+            next: self.next + 1,
+            hour,
+        };
+        let text = serde_json::to_vec(&Line { counter: fields }).expect("numbers");
+        self.replace(vfs, &text)
+            .map_err(SegmentError::io("write", &self.path))?;
+        let taken = SegmentName {
+            hour: hour.to_string(),
+            counter: self.next,
+            writer: self.writer.clone(),
+        };
+        self.next += 1;
+        self.hour = hour;
+        Ok((taken.to_string(), hour))
+    }
+
+    fn replace(&self, vfs: &dyn Vfs, text: &[u8]) -> io::Result<()> {
+        let fresh = self
+            .path
+            .with_file_name(with_writer(".counting", self.writer.as_deref()));
+        match vfs.unlink(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = vfs.create_new(&fresh)?;
+        append_all(file.as_mut(), text)?;
+        file.sync_data()?;
+        vfs.rename(&fresh, &self.path)?;
+        vfs.sync_dir(self.path.parent().unwrap_or(Path::new(".")))
+    }
+}

@@ -1,0 +1,392 @@
+//! What the writer's thread does, without the thread: groups in, durable segments out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::active::{ActiveSegment, WriteFault};
+use super::counter::{Counter, lock_writer, opening_path};
+use super::{WriterConfig, queue::Group};
+use crate::clock::Clock;
+use crate::recover::{OpenConnections, Plan, Recovered, Rewritten, recover, remove, rewrite};
+use crate::seal::SealedSegment;
+use crate::segment::{Continues, Durability, Header, Hour, SegmentError, Uid};
+use crate::vfs::{Vfs, VfsFile, ensure_dir};
+
+/// How long a full disk is given before it is tried again.
+const SPACE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a writer that is being closed waits for a full disk.
+const CLOSE_PATIENCE_NS: u64 = 10_000_000_000;
+/// How often a segment that could not be published is tried again.
+const PUBLISH_RETRY_NS: u64 = 30_000_000_000;
+
+/// What the thread and its callers tell each other without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    pub(crate) waiting_for_space: AtomicBool,
+    pub(crate) closing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Open {
+    segment: ActiveSegment,
+    hour: Hour,
+    opened_ns: u64,
+}
+
+/// A segment that takes no more records and is not in ready/ yet.
+#[derive(Debug)]
+enum Unpublished {
+    Sealed(SealedSegment),
+    Poisoned(ActiveSegment),
+}
+
+/// Owns the open segment and those on their way to ready/.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    vfs: Arc<dyn Vfs>,
+    clock: Arc<dyn Clock>,
+    config: WriterConfig,
+    signals: Arc<Signals>,
+    counter: Counter,
+    open: Option<Open>,
+    /// In the order in which they must be published.
+    unpublished: VecDeque<Unpublished>,
+    publish_error: Option<SegmentError>,
+    /// A name that no file has got yet.
+    reserved: Option<(String, Hour)>,
+    published_at: u64,
+    /// Where the segment before the next one was cut, if the disk failed under it.
+    continues: Option<Continues>,
+    /// Nothing has become durable since the disk failed, other than by being full.
+    failed: bool,
+    pub(crate) sealed: u64,
+    pub(crate) poisonings: u64,
+    /// Held as long as this lives.
+    _lock: Box<dyn VfsFile>,
+}
+
+impl Engine {
+    /// Makes the directories, takes the writer's lock, recovers what dead writers left.
+    pub(crate) fn start(
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        config: WriterConfig,
+        signals: Arc<Signals>,
+    ) -> Result<(Self, Vec<Recovered>), SegmentError> {
+        let place = &config.place;
+        for dir in [&place.active, &place.ready, &place.quarantine] {
+            ensure_dir(vfs.as_ref(), dir).map_err(SegmentError::io("create directory", dir))?;
+        }
+        let writer = config.writer.as_deref();
+        let lock = lock_writer(vfs.as_ref(), &place.active, writer)?;
+        // Before recovery publishes anything: the names that lie about still count.
+        let counter = Counter::load(vfs.as_ref(), place, writer)?;
+        let recovered = recover(vfs.as_ref(), place)?;
+        let engine = Self {
+            vfs,
+            clock,
+            config,
+            signals,
+            counter,
+            open: None,
+            unpublished: VecDeque::new(),
+            publish_error: None,
+            reserved: None,
+            published_at: 0,
+            continues: None,
+            failed: false,
+            sealed: 0,
+            poisonings: 0,
+            _lock: lock,
+        };
+        Ok((engine, recovered))
+    }
+
+    /// Makes a group durable, in a new segment if need be. An error means: stop.
+    pub(crate) fn write(&mut self, group: &mut Group) -> Result<(), SegmentError> {
+        self.rotate_if_due(group.lines.len() as u64)?;
+        let sync = self.config.durability == Durability::Fsync;
+        let mut patience = None;
+        loop {
+            self.wait_for_min_free(&mut patience)?;
+            let mono_ns = self.clock.mono_ns();
+            let Some(open) = self.ensure_open(&mut patience)? else {
+                continue;
+            };
+            match open
+                .segment
+                .commit(&mut group.lines, &group.tally, mono_ns, sync)
+            {
+                Ok(()) => break,
+                Err(WriteFault::NoSpace) => self.wait_for_space(&mut patience)?,
+                Err(WriteFault::Poisoned(error)) => self.poisoned(&error)?,
+            }
+        }
+        self.failed = false;
+        self.signals
+            .waiting_for_space
+            .store(false, Ordering::Relaxed);
+        if matches!(self.unpublished.front(), Some(Unpublished::Poisoned(_))) {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// Seals the open segment if its age or the hour says so. Called also when the feed is silent.
+    pub(crate) fn tick(&mut self) -> Result<(), SegmentError> {
+        self.rotate_if_due(0)?;
+        let waited = self.clock.mono_ns().saturating_sub(self.published_at);
+        if !self.unpublished.is_empty() && waited >= PUBLISH_RETRY_NS {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// Seals the open segment, if there is one, and publishes. A segment is opened by its first
+    /// group, so none is ever empty.
+    pub(crate) fn rotate(&mut self) -> Result<(), SegmentError> {
+        if let Some(Open { mut segment, .. }) = self.open.take() {
+            let mut patience = None;
+            loop {
+                let unsealed = match segment.seal(self.config.durability) {
+                    Ok(sealed) => {
+                        self.failed = false;
+                        self.unpublished.push_back(Unpublished::Sealed(sealed));
+                        break;
+                    }
+                    Err(unsealed) => *unsealed,
+                };
+                match unsealed.fault {
+                    WriteFault::NoSpace => {
+                        segment = unsealed.segment;
+                        self.wait_for_space(&mut patience)?;
+                    }
+                    WriteFault::Poisoned(error) => {
+                        // All its groups are durable: a copy of them can be sealed.
+                        self.unpublished
+                            .push_back(Unpublished::Poisoned(unsealed.segment));
+                        self.count_failure(&error)?;
+                        break;
+                    }
+                }
+            }
+            self.signals
+                .waiting_for_space
+                .store(false, Ordering::Relaxed);
+            self.sealed += 1;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Seals and publishes everything; what cannot be published is safe in active/ and is an error.
+    pub(crate) fn close(&mut self) -> Result<(), SegmentError> {
+        self.rotate()?;
+        self.publish_error.take().map_or(Ok(()), Err)
+    }
+
+    /// Whether anything is left to do as time passes.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_none() && self.unpublished.is_empty()
+    }
+
+    /// Why sealed segments still lie in active/.
+    pub(crate) fn publish_error(&self) -> Option<String> {
+        self.publish_error.as_ref().map(ToString::to_string)
+    }
+
+    fn rotate_if_due(&mut self, incoming: u64) -> Result<(), SegmentError> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let age = self.clock.mono_ns().saturating_sub(open.opened_ns);
+        let is_due = open.segment.len() + incoming > self.config.segment_max_bytes
+            || age >= self.config.segment_max_ns
+            || Hour::of(self.clock.wall_ns()) > open.hour;
+        if is_due { self.rotate() } else { Ok(()) }
+    }
+
+    /// The open segment, a new one if there is none; `None` if opening it failed and may be tried
+    /// again.
+    fn ensure_open(
+        &mut self,
+        patience: &mut Option<u64>,
+    ) -> Result<Option<&mut Open>, SegmentError> {
+        if self.open.is_none() {
+            match self.open_next() {
+                Ok(open) => self.open = Some(open),
+                Err(error) if error.is_no_space() => {
+                    self.wait_for_space(patience)?;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.count_failure(&error)?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(self.open.as_mut())
+    }
+
+    /// Counter, header and directory are durable when this returns.
+    fn open_next(&mut self) -> Result<Open, SegmentError> {
+        let (vfs, config) = (self.vfs.as_ref(), &self.config);
+        let now_ns = self.clock.wall_ns();
+        // A name that was taken and not used is still ours: a full disk does not eat numbers.
+        let (name, hour) = match self.reserved.take() {
+            Some(reserved) => reserved,
+            None => self.counter.take(vfs, Hour::of(now_ns))?,
+        };
+        let path = config.place.active.join(&name);
+        let hidden = opening_path(&config.place.active, config.writer.as_deref());
+        let uid = Uid::from_bytes(self.clock.unique());
+        let continues = self.continues.clone();
+        let writer = config.writer.as_deref();
+        let header = Header::new(name.clone(), uid, &config.source, writer, now_ns, continues);
+        let mut line = Vec::with_capacity(256);
+        header.push(&mut line);
+        let opened_ns = self.clock.mono_ns();
+        let created = ActiveSegment::create(vfs, &hidden, header, &line, opened_ns);
+        if created.is_err() {
+            self.reserved = Some((name, hour));
+        }
+        let mut segment = created?;
+        segment.take_name(vfs, &path, false)?;
+        self.continues = None;
+        Ok(Open {
+            segment,
+            hour,
+            opened_ns,
+        })
+    }
+
+    /// Gives the open file up for good. What it does not hold goes to the next one.
+    fn poisoned(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
+        if let Some(Open { segment, .. }) = self.open.take() {
+            let checkpoint = segment.last_checkpoint();
+            let uid = segment.header().uid.clone();
+            self.continues = Some(Continues { uid, checkpoint });
+            self.unpublished.push_back(Unpublished::Poisoned(segment));
+        }
+        self.count_failure(error)
+    }
+
+    /// The second failure in a row is the last; a full disk is none.
+    fn count_failure(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
+        self.poisonings += 1;
+        if error.is_no_space() {
+            return Ok(());
+        }
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(SegmentError::Stopped {
+                errno: error.errno(),
+                message: format!(
+                    "{error}; a new segment did not help, so capture has stopped. What was \
+                     reported durable is safe and will be recovered at the next start: check the \
+                     disk, then start again"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Publishes in order, up to the first that fails; that one is tried again later.
+    fn publish(&mut self) {
+        self.published_at = self.clock.mono_ns();
+        self.publish_error = None;
+        while let Some(next) = self.unpublished.front() {
+            match self.publish_one(next) {
+                Ok(()) => drop(self.unpublished.pop_front()),
+                Err(error) => {
+                    self.publish_error = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn publish_one(&self, next: &Unpublished) -> Result<(), SegmentError> {
+        let (vfs, place) = (self.vfs.as_ref(), &self.config.place);
+        let segment = match next {
+            Unpublished::Sealed(sealed) => return sealed.publish(vfs, &place.ready),
+            Unpublished::Poisoned(segment) => segment,
+        };
+        let plan = Plan {
+            cut: Some(segment.last_checkpoint()),
+            ends_connections: false,
+            quarantine: &place.quarantine,
+        };
+        let header = segment.header().clone();
+        let connections = &mut OpenConnections::default();
+        match rewrite(
+            vfs,
+            segment.file(),
+            segment.path(),
+            header,
+            &plan,
+            connections,
+        )? {
+            Rewritten::Sealed(closed) => closed.segment.publish(vfs, &place.ready),
+            Rewritten::Empty => remove(vfs, segment.path()),
+            Rewritten::Unprovable => Err(SegmentError::Damaged {
+                path: segment.path().to_owned(),
+                detail: "its durable groups cannot be read back".to_owned(),
+            }),
+        }
+    }
+
+    fn wait_for_min_free(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
+        let active: &Path = &self.config.place.active;
+        if self.config.min_free_bytes == 0 {
+            return Ok(());
+        }
+        // A file system that cannot say how full it is does not stop capture.
+        while self
+            .vfs
+            .free_bytes(active)
+            .is_ok_and(|free| free < self.config.min_free_bytes)
+        {
+            wait(self.clock.as_ref(), &self.signals, patience, active)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_space(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
+        wait(
+            self.clock.as_ref(),
+            &self.signals,
+            patience,
+            &self.config.place.active,
+        )
+    }
+}
+
+/// Pauses while the disk is full, for ever unless the writer is being closed.
+fn wait(
+    clock: &dyn Clock,
+    signals: &Signals,
+    patience: &mut Option<u64>,
+    active: &Path,
+) -> Result<(), SegmentError> {
+    signals.waiting_for_space.store(true, Ordering::Relaxed);
+    if signals.closing.load(Ordering::Relaxed) {
+        let since = *patience.get_or_insert_with(|| clock.mono_ns());
+        if clock.mono_ns().saturating_sub(since) >= CLOSE_PATIENCE_NS {
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(SegmentError::Stopped {
+                errno: Some(rustix::io::Errno::NOSPC.raw_os_error()),
+                message: format!(
+                    "cannot write to {}: {full}; gave up on closing. What was reported durable is \
+                     safe and will be recovered at the next start: free some space first",
+                    active.display()
+                ),
+            });
+        }
+    }
+    clock.pause(SPACE_PAUSE);
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Closing the segments of dead writers.
+//!
+//! A writer holds its file's lock while it lives, so whoever gets the lock may close the file.
+//! What recovery writes depends on nothing but the files it finds: run twice, or by two machines,
+//! it gives the same bytes.
+//!
+//! # What it makes of a file in active/
+//!
+//! - A valid prefix, ending at a checkpoint, is kept. What follows was never acknowledged; its
+//!   bytes are kept in an event `cut`.
+//! - Where another segment's header `continues` this one, it is cut at the checkpoint named
+//!   there, whatever validates beyond: that was written again in the other.
+//! - Bytes *before* a valid group that no checkpoint proves are corruption: they go to
+//!   quarantine/, an event `corrupt` says so, and the rest is kept with new checkpoints.
+//! - A connection that was not closed ends in an event `gap` that begins at its last record. If
+//!   the same writer has a later segment here, that is where the connection went on or ended.
+//! - A header and nothing else: removed. A segment without one valid group: quarantine/.
+//! - A newer format: an error, before anything is touched. Not a segment: left alone.
+//!
+//! # The order in which things reach the disk
+//!
+//! 1. The prefix is copied to a fresh hidden file, which ends in a seal and is synced. A copy,
+//!    because after a failed sync the page cache may show what the disk does not have.
+//! 2. The fresh file, locked, replaces the old one in active/; active/ is synced.
+//! 3. It is published as [`crate::seal`] says.
+//!
+//! A crash before 2 leaves the old file, after it a sealed one. A sealed file is copied byte for
+//! byte, so any number of recoveries after one another end in the same segment.
+
+mod connections;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::segment::{Header, Opening, SegmentError, SegmentName, Uid};
+use crate::vfs::{Vfs, VfsFile};
+
+pub(crate) use connections::OpenConnections;
+pub(crate) use rewrite::{Plan, Rewritten, rewrite};
+
+/// The three directories between which a writer's segments move, on one file system.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where segments are written.
+    pub active: PathBuf,
+    /// Where sealed segments wait for the ETL.
+    pub ready: PathBuf,
+    /// Where damaged bytes are kept.
+    pub quarantine: PathBuf,
+}
+
+/// What became of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Closed and published.
+    Sealed,
+    /// It held nothing and was removed.
+    Empty,
+    /// Nothing in it could be proved; it lies in quarantine.
+    Quarantined,
+    /// Its writer lives; it was left alone.
+    Locked,
+    /// The disk refused; it was left as it is, for the next time.
+    Failed,
+}
+
+/// What recovery did with one file of active/.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The file's name.
+    pub name: String,
+    /// The segment's identity; empty where its header is unreadable.
+    pub uid: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The frames it holds.
+    pub frames: u64,
+    /// Bytes after the last checkpoint, which nobody had been told were durable.
+    pub cut_bytes: u64,
+    /// What a person should know, if anything.
+    pub detail: String,
+}
+
+struct Candidate {
+    name: String,
+    file: Box<dyn VfsFile>,
+    /// `None`: it begins as a segment does, and makes no sense.
+    header: Option<Header>,
+}
+
+/// Closes every segment in active/ whose writer is dead.
+///
+/// What the disk refuses for one file is that file's outcome. An error means that nothing was
+/// touched: active/ cannot be read, or holds a newer format.
+pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentError> {
+    let mut candidates = find(vfs, &place.active)?;
+    candidates.sort_by_key(|candidate| {
+        let name = SegmentName::parse(&candidate.name);
+        name.map_or((None, 0), |name| (name.writer, name.counter))
+    });
+    let cuts: HashMap<Uid, u64> = candidates
+        .iter()
+        .filter_map(|candidate| candidate.header.as_ref()?.continues.clone())
+        .map(|continues| (continues.uid, continues.checkpoint))
+        .collect();
+    let last_of_writer: HashMap<Option<String>, String> = candidates
+        .iter()
+        .filter_map(|c| Some((c.header.as_ref()?.writer.clone(), c.name.clone())))
+        .collect();
+
+    let mut report = Vec::new();
+    let mut open: HashMap<Option<String>, OpenConnections> = HashMap::new();
+    // A segment is not published before the earlier ones of its writer: it may continue one.
+    let mut stuck: HashSet<Option<String>> = HashSet::new();
+    for candidate in candidates {
+        let Candidate { name, file, header } = candidate;
+        let path = place.active.join(&name);
+        let writer = header.as_ref().and_then(|header| header.writer.clone());
+        let mut entry = Recovered {
+            name,
+            uid: header
+                .as_ref()
+                .map_or_else(String::new, |header| header.uid.to_string()),
+            outcome: Outcome::Locked,
+            frames: 0,
+            cut_bytes: 0,
+            detail: String::new(),
+        };
+        if stuck.contains(&writer) {
+            "waits for the segment before it".clone_into(&mut entry.detail);
+            entry.outcome = Outcome::Failed;
+            report.push(entry);
+            continue;
+        }
+        let outcome = take_lock(file.as_ref(), &path).and_then(|taken| {
+            let Some(taken) = taken else { return Ok(None) };
+            if !taken {
+                return Ok(Some(Outcome::Locked));
+            }
+            let Some(header) = header else {
+                "its header is damaged".clone_into(&mut entry.detail);
+                return quarantine(vfs, place, &path).map(|()| Some(Outcome::Quarantined));
+            };
+            let cut = cuts.get(&header.uid).copied();
+            let ends = last_of_writer.get(&writer) == Some(&entry.name);
+            let plan = Plan {
+                cut,
+                ends_connections: ends,
+                quarantine: &place.quarantine,
+            };
+            let open = open.entry(writer.clone()).or_default();
+            let rewritten = rewrite(vfs, file.as_ref(), &path, header, &plan, open)?;
+            close(vfs, place, &path, rewritten, &mut entry).map(Some)
+        });
+        match outcome {
+            // Someone else was faster.
+            Ok(None) => continue,
+            Ok(Some(outcome)) => entry.outcome = outcome,
+            Err(error) => {
+                entry.outcome = Outcome::Failed;
+                entry.detail = error.to_string();
+            }
+        }
+        if matches!(entry.outcome, Outcome::Locked | Outcome::Failed) {
+            stuck.insert(writer);
+        }
+        report.push(entry);
+    }
+    Ok(report)
+}
+
+/// Publishes or removes what a rewriting made.
+fn close(
+    vfs: &dyn Vfs,
+    place: &Place,
+    path: &Path,
+    rewritten: Rewritten,
+    entry: &mut Recovered,
+) -> Result<Outcome, SegmentError> {
+    match rewritten {
+        Rewritten::Sealed(closed) => {
+            entry.frames = closed.frames;
+            entry.cut_bytes = closed.cut_bytes;
+            entry.detail = closed.detail;
+            closed.segment.publish(vfs, &place.ready)?;
+            Ok(Outcome::Sealed)
+        }
+        Rewritten::Empty => remove(vfs, path).map(|()| Outcome::Empty),
+        Rewritten::Unprovable => {
+            "no checkpoint in it proves anything".clone_into(&mut entry.detail);
+            quarantine(vfs, place, path).map(|()| Outcome::Quarantined)
+        }
+    }
+}
+
+fn find(vfs: &dyn Vfs, active: &Path) -> Result<Vec<Candidate>, SegmentError> {
+    let mut candidates = Vec::new();
+    for name in vfs.list(active).map_err(SegmentError::io("list", active))? {
+        if name.starts_with('.') {
+            continue;
+        }
+        let path = active.join(&name);
+        let file = match vfs.open(&path) {
+            // Recovered by another process meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file.map_err(SegmentError::io("open", &path))?,
+        };
+        let line = first_line(file.as_ref()).map_err(SegmentError::io("read", &path))?;
+        let header = match Opening::read(&line) {
+            Opening::Plain => continue,
+            Opening::Newer(format) => return Err(SegmentError::NewerFormat { path, format }),
+            Opening::Damaged => None,
+            Opening::Segment(header) => Some(header),
+        };
+        candidates.push(Candidate { name, file, header });
+    }
+    Ok(candidates)
+}
+
+/// The first line, or what there is of it in the first 64 KiB.
+fn first_line(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
+    let mut line = vec![0; 64 << 10];
+    let mut have = 0;
+    while have < line.len() {
+        match file.read_at(have as u64, &mut line[have..])? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    line.truncate(memchr::memchr(b'\n', &line[..have]).unwrap_or(have));
+    Ok(line)
+}
+
+/// `None` if the file that was locked does not lie there any more.
+fn take_lock(file: &dyn VfsFile, path: &Path) -> Result<Option<bool>, SegmentError> {
+    if !file.try_lock().map_err(SegmentError::io("lock", path))? {
+        return Ok(Some(false));
+    }
+    Ok(file
+        .is_at(path)
+        .map_err(SegmentError::io("look up", path))?
+        .then_some(true))
+}
+
+fn quarantine(vfs: &dyn Vfs, place: &Place, path: &Path) -> Result<(), SegmentError> {
+    let name = path.file_name().unwrap_or_default();
+    let target = place.quarantine.join(name);
+    match vfs.link(path, &target) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(SegmentError::io("move a damaged segment to", &target)(
+                error,
+            ));
+        }
+        _ => {}
+    }
+    vfs.sync_dir(&place.quarantine)
+        .map_err(SegmentError::io("sync directory", &place.quarantine))?;
+    remove(vfs, path)
+}
+
+pub(crate) fn remove(vfs: &dyn Vfs, path: &Path) -> Result<(), SegmentError> {
+    vfs.unlink(path).map_err(SegmentError::io("remove", path))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    vfs.sync_dir(dir)
+        .map_err(SegmentError::io("sync directory", dir))
+}

@@ -1,0 +1,315 @@
+//! Recovery of files that were made by hand.
+
+use std::path::Path;
+
+use super::*;
+use crate::segment::{Body, Checkpoint, GroupReader, Piece, Record, Uid, push_event, push_frame};
+use crate::vfs::faulty::FaultyVfs;
+
+const NAME: &str = "segment_20251203T14_00001.ndjson";
+
+fn place() -> Place {
+    Place {
+        active: "/a".into(),
+        ready: "/r".into(),
+        quarantine: "/q".into(),
+    }
+}
+
+fn disk() -> FaultyVfs {
+    let vfs = FaultyVfs::new();
+    for dir in [place().active, place().ready, place().quarantine] {
+        vfs.mkdir(&dir).unwrap();
+    }
+    vfs
+}
+
+/// Builds a segment group by group and knows where each begins.
+struct Builder {
+    header: Header,
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+    last: Checkpoint,
+}
+
+impl Builder {
+    fn new(uid: u8, counter: u64, continues: Option<crate::segment::Continues>) -> Self {
+        let name = format!("segment_20251203T14_{counter:05}.ndjson");
+        let uid = Uid::from_bytes([uid; 16]);
+        let header = Header::new(name, uid, "test", None, 0, continues);
+        let mut bytes = Vec::new();
+        header.push(&mut bytes);
+        let last = Checkpoint {
+            n: 0,
+            frames: 0,
+            bytes: 0,
+            mono_ns: 1,
+            prev: 0,
+            crc32c: 0,
+        };
+        let mut builder = Self {
+            header,
+            bytes,
+            starts: vec![0],
+            last,
+        };
+        builder.checkpoint(0);
+        builder
+    }
+
+    fn checkpoint(&mut self, start: usize) {
+        self.last.bytes = self.bytes.len() as u64;
+        self.last.crc32c = self.last.push(&mut self.bytes, start, &self.header.uid);
+        self.starts.push(self.bytes.len());
+    }
+
+    fn group(mut self, frames: &[&str]) -> Self {
+        let start = self.bytes.len();
+        for frame in frames {
+            push_frame(&mut self.bytes, 5, "c1", frame.as_bytes());
+        }
+        self.last.n += 1;
+        self.last.frames += frames.len() as u64;
+        self.last.prev = self.last.crc32c;
+        self.checkpoint(start);
+        self
+    }
+
+    fn torn(mut self, tail: &[u8]) -> Self {
+        self.bytes.extend_from_slice(tail);
+        self
+    }
+
+    fn put(&self, vfs: &FaultyVfs) {
+        vfs.put(&place().active.join(&self.header.name), &self.bytes);
+    }
+}
+
+/// Frames and event kinds of a published segment, which must be sound.
+fn published(vfs: &FaultyVfs, name: &str) -> (Vec<String>, Vec<String>) {
+    let path = place().ready.join(name);
+    let bytes = vfs.read(&path).expect("published");
+    let line = bytes.split(|&b| b == b'\n').next().unwrap();
+    let Opening::Segment(header) = Opening::read(line) else {
+        panic!("no header")
+    };
+    let file = vfs.open(&path).unwrap();
+    let mut reader = GroupReader::new(file.as_ref(), header.uid);
+    let (mut frames, mut events, mut sealed) = (Vec::new(), Vec::new(), false);
+    while let Some(piece) = reader.next_piece().unwrap() {
+        match piece {
+            Piece::Group { lines, .. } => {
+                for record in lines.split(|&b| b == b'\n').filter_map(Record::read) {
+                    match record.body {
+                        Body::Frame(frame) => frames
+                            .push(String::from_utf8(frame.bytes().unwrap().into_owned()).unwrap()),
+                        Body::Event(event) => {
+                            events.push(crate::segment::event_kind(event).unwrap());
+                        }
+                    }
+                }
+            }
+            Piece::Seal(seal) => {
+                sealed = true;
+                assert_eq!(seal.frames, frames.len() as u64);
+                assert_eq!(seal.events, events.len() as u64);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(sealed);
+    (frames, events)
+}
+
+#[test]
+fn torn_bytes_are_cut_and_kept_in_an_event() {
+    let vfs = disk();
+    Builder::new(1, 1, None)
+        .group(&["1", "2"])
+        .torn(b"{\"capture_ts\":\"20")
+        .put(&vfs);
+    let report = recover(&vfs, &place()).unwrap();
+    assert_eq!(
+        (report[0].outcome, report[0].frames, report[0].cut_bytes),
+        (Outcome::Sealed, 2, 17)
+    );
+    let (frames, events) = published(&vfs, NAME);
+    assert_eq!(frames, ["1", "2"]);
+    assert_eq!(events, ["cut", "gap"]);
+    let text = String::from_utf8(vfs.read(&place().ready.join(NAME)).unwrap()).unwrap();
+    assert!(
+        text.contains("eyJjYXB0dXJlX3RzIjoiMjA"),
+        "the torn bytes, in base64"
+    );
+    assert!(
+        recover(&vfs, &place()).unwrap().is_empty(),
+        "nothing is left to do"
+    );
+}
+
+#[test]
+fn a_connection_that_said_goodbye_leaves_no_gap() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None).group(&["1"]);
+    let start = builder.bytes.len();
+    push_event(
+        &mut builder.bytes,
+        9,
+        Some("c1"),
+        br#"{"kind":"disconnected"}"#,
+    );
+    builder.last.n += 1;
+    builder.last.prev = builder.last.crc32c;
+    builder.checkpoint(start);
+    builder.put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(published(&vfs, NAME).1, ["disconnected"]);
+}
+
+#[test]
+fn a_corrupt_group_goes_to_quarantine_and_its_neighbours_stay() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None)
+        .group(&["1"])
+        .group(&["2", "3"])
+        .group(&["4"]);
+    let (from, to) = (builder.starts[2], builder.starts[3]);
+    builder.bytes[from + 60] ^= 1;
+    builder.put(&vfs);
+    let report = recover(&vfs, &place()).unwrap();
+    assert!(
+        report[0].detail.contains("2 frames"),
+        "{}",
+        report[0].detail
+    );
+    let (frames, events) = published(&vfs, NAME);
+    assert_eq!(frames, ["1", "4"]);
+    assert_eq!(events, ["corrupt", "gap"]);
+    let kept = vfs
+        .read(&place().quarantine.join(format!("{NAME}.{from}.corrupt")))
+        .unwrap();
+    assert_eq!(kept, builder.bytes[from..to]);
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_its_own_group_only() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None)
+        .group(&["1"])
+        .group(&["2"])
+        .group(&["3"]);
+    let end = builder.starts[3];
+    builder.bytes[end - 30] ^= 1;
+    builder.put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(published(&vfs, NAME).0, ["1", "3"]);
+}
+
+#[test]
+fn a_lost_line_break_does_not_join_two_groups() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None)
+        .group(&["1"])
+        .group(&["2"])
+        .group(&["3"])
+        .group(&["4"]);
+    let end = builder.starts[3];
+    builder.bytes[end - 1] = b' ';
+    builder.put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    let (frames, _) = published(&vfs, NAME);
+    assert!(
+        frames.contains(&"1".to_owned()) && frames.contains(&"4".to_owned()),
+        "{frames:?}"
+    );
+}
+
+#[test]
+fn a_segment_that_another_continues_is_cut_there_whatever_validates_beyond() {
+    let vfs = disk();
+    let first = Builder::new(1, 1, None).group(&["1"]).group(&["2"]);
+    let continues = crate::segment::Continues {
+        uid: first.header.uid.clone(),
+        checkpoint: 1,
+    };
+    first.put(&vfs);
+    Builder::new(2, 2, Some(continues))
+        .group(&["2", "3"])
+        .put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(published(&vfs, NAME), (vec!["1".to_owned()], vec![]));
+    let (frames, events) = published(&vfs, "segment_20251203T14_00002.ndjson");
+    assert_eq!(frames, ["2", "3"]);
+    assert_eq!(events, ["gap"], "the connection went on, and ended here");
+}
+
+#[test]
+fn a_header_and_nothing_else_is_removed() {
+    let vfs = disk();
+    Builder::new(1, 1, None).put(&vfs);
+    assert_eq!(recover(&vfs, &place()).unwrap()[0].outcome, Outcome::Empty);
+    assert!(vfs.list(&place().active).unwrap().is_empty());
+    assert!(vfs.list(&place().ready).unwrap().is_empty());
+}
+
+#[test]
+fn a_segment_without_proof_goes_to_quarantine_whole() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None);
+    let at = builder.starts[1] - 10;
+    builder.bytes[at] ^= 1;
+    builder.put(&vfs);
+    assert_eq!(
+        recover(&vfs, &place()).unwrap()[0].outcome,
+        Outcome::Quarantined
+    );
+    assert_eq!(
+        vfs.read(&place().quarantine.join(NAME)).unwrap(),
+        builder.bytes
+    );
+}
+
+#[test]
+fn a_newer_format_stops_everything_before_anything_is_touched() {
+    let vfs = disk();
+    Builder::new(1, 1, None).group(&["1"]).put(&vfs);
+    vfs.put(Path::new("/a/zzz.ndjson"), br#"{"segment":{"format":2}}"#);
+    assert!(matches!(
+        recover(&vfs, &place()),
+        Err(SegmentError::NewerFormat { format: 2, .. })
+    ));
+    assert_eq!(vfs.list(&place().active).unwrap().len(), 2);
+}
+
+#[test]
+fn files_that_are_no_segments_and_segments_of_the_living_are_left_alone() {
+    let vfs = disk();
+    vfs.put(Path::new("/a/notes.txt"), b"hello");
+    vfs.put(
+        Path::new("/a/segment_20251203T14_00009.ndjson"),
+        b"{\"capture_ts\":\"x\",\"data\":{}}\n",
+    );
+    Builder::new(1, 1, None).group(&["1"]).put(&vfs);
+    let living = vfs.open(&place().active.join(NAME)).unwrap();
+    assert!(living.try_lock().unwrap());
+    let report = recover(&vfs, &place()).unwrap();
+    assert_eq!(report.len(), 1);
+    assert_eq!(report[0].outcome, Outcome::Locked);
+    assert_eq!(vfs.list(&place().active).unwrap().len(), 3);
+}
+
+#[test]
+fn a_name_that_is_taken_in_ready_by_another_segment_is_not_replaced() {
+    let vfs = disk();
+    vfs.put(&place().ready.join(NAME), b"something else\n");
+    Builder::new(1, 1, None).group(&["1"]).put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(
+        vfs.read(&place().ready.join(NAME)).unwrap(),
+        b"something else\n"
+    );
+    assert_eq!(
+        published(&vfs, "segment_20251203T14_00001_01010101.ndjson").0,
+        ["1"]
+    );
+}

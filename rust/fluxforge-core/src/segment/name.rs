@@ -1,0 +1,135 @@
+//! A segment's label: `segment_{UTC hour}_{counter:05}[_{writer_id}].ndjson`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::civil_from_days;
+
+/// A UTC hour as it stands in names, `20251203T14`. Orders as time does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hour(i64);
+
+impl Hour {
+    const NS: i64 = 3_600_000_000_000;
+
+    /// The hour that holds a moment.
+    pub fn of(unix_ns: i64) -> Self {
+        Self(unix_ns.div_euclid(Self::NS))
+    }
+}
+
+impl fmt::Display for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_from_days(self.0.div_euclid(24));
+        write!(
+            f,
+            "{year:04}{month:02}{day:02}T{:02}",
+            self.0.rem_euclid(24)
+        )
+    }
+}
+
+/// What a segment's file name says. The counter is the writer's own and never goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentName {
+    /// `20251203T14`.
+    pub hour: String,
+    /// Counts the segments of one writer.
+    pub counter: u64,
+    /// Who wrote it, if several may write to one storage.
+    pub writer: Option<String>,
+}
+
+impl SegmentName {
+    /// Reads a file name; `None` if it is not a segment's.
+    pub fn parse(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix("segment_")?.strip_suffix(".ndjson")?;
+        let (hour, rest) = rest.split_once('_')?;
+        let (counter, writer) = match rest.split_once('_') {
+            Some((counter, writer)) => (counter, Some(writer)),
+            None => (rest, None),
+        };
+        let hour_is_one = hour.len() == 11
+            && hour.bytes().enumerate().all(|(at, b)| {
+                if at == 8 {
+                    b == b'T'
+                } else {
+                    b.is_ascii_digit()
+                }
+            });
+        let counter_is_one = counter.len() >= 5 && counter.bytes().all(|b| b.is_ascii_digit());
+        if !hour_is_one || !counter_is_one || !writer.is_none_or(writer_id_is_valid) {
+            return None;
+        }
+        let counter = counter.parse().ok()?;
+        Some(Self {
+            hour: hour.to_owned(),
+            counter,
+            writer: writer.map(str::to_owned),
+        })
+    }
+}
+
+impl fmt::Display for SegmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "segment_{}_{:05}", self.hour, self.counter)?;
+        if let Some(writer) = &self.writer {
+            write!(f, "_{writer}")?;
+        }
+        f.write_str(".ndjson")
+    }
+}
+
+/// Says whether a writer id can stand in names and keys: 1 to 64 ASCII letters, digits, `-`, `_`
+/// and `.`, not beginning with a dot.
+pub fn writer_id_is_valid(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && !id.starts_with('.')
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hours_read_as_in_the_specification() {
+        assert_eq!(
+            Hour::of(1_764_770_400_123_456_789).to_string(),
+            "20251203T14"
+        );
+        assert_eq!(Hour::of(-1).to_string(), "19691231T23");
+    }
+
+    #[test]
+    fn other_files_are_not_segments() {
+        for name in [
+            "segment.ndjson",
+            "segment_20251203T14_1.ndjson",
+            "segment_20251203_00001.ndjson",
+            "segment_20251203T14_00001.ndjson.zst",
+            ".segment_20251203T14_00001.ndjson",
+            "segment_20251203T14_00001_.ndjson",
+            "segment_20251203T14_00001_a/b.ndjson",
+            "segment_20251203T14_+0001.ndjson",
+        ] {
+            assert_eq!(SegmentName::parse(name), None, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_come_back(
+            unix_ns in 0..i64::MAX, counter in 0..u64::MAX,
+            writer in proptest::option::of("[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"),
+        ) {
+            let name = SegmentName { hour: Hour::of(unix_ns).to_string(), counter, writer };
+            prop_assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
+        }
+    }
+}

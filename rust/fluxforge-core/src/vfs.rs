@@ -1,0 +1,103 @@
+//! What the writer asks of a file system, so that tests can hand in one that fails.
+//!
+//! [`Disk`] is the real one. The writer under test is the writer that ships: nothing above this
+//! trait knows which of the two it has.
+
+mod disk;
+#[cfg(test)]
+pub(crate) mod faulty;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+pub use disk::Disk;
+
+/// Directories and names. A change to a directory is durable once [`Vfs::sync_dir`] returned.
+pub trait Vfs: Debug + Send + Sync {
+    /// Creates a file that did not exist, for appending and reading.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Opens a file that exists, for appending and reading.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Gives a file a second name; fails with `AlreadyExists` rather than replace one.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Renames a file, and replaces what lies at the new name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Renames a file; fails with `AlreadyExists` rather than replace one.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a name.
+    fn unlink(&self, path: &Path) -> io::Result<()>;
+    /// Makes one directory whose parent exists.
+    fn mkdir(&self, path: &Path) -> io::Result<()>;
+    /// Says whether something lies there.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// The names of the files in a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Makes a directory's entries durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that this user may still write to the file system of a directory.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+}
+
+/// One open file. Dropping it gives up its lock.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks a segment whether it is empty"
+)]
+pub trait VfsFile: Debug + Send {
+    /// Writes at the end; may write less than asked, as write(2) may.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Reads at an offset; 0 at the end.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+    /// Cuts the file to a length.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync_data(&mut self) -> io::Result<()>;
+    /// The file's length.
+    fn len(&self) -> io::Result<u64>;
+    /// Takes the file's lock if no other process or open file has it.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Says whether the file is what lies at a path now.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// Reads a whole small file.
+pub(crate) fn read_to_end(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        match file.read_at(bytes.len() as u64, &mut piece)? {
+            0 => return Ok(bytes),
+            n => bytes.extend_from_slice(&piece[..n]),
+        }
+    }
+}
+
+/// Writes everything. An interrupted write goes on; a short one goes on too, and so meets the
+/// reason why it was short.
+pub(crate) fn append_all(file: &mut dyn VfsFile, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.append(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Makes a directory and its missing ancestors, each durable before the next.
+pub(crate) fn ensure_dir(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
+    if vfs.exists(dir)? {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        ensure_dir(vfs, parent)?;
+    }
+    match vfs.mkdir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => vfs.sync_dir(parent.unwrap_or(Path::new("."))),
+    }
+}
