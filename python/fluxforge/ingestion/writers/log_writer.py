@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 
@@ -45,6 +45,7 @@ class LogWriter:
 
     Attributes:
         recovered: What became of each segment found in ``active_path``.
+        ready_dir: Where sealed segments appear on this machine's disk.
         queue_max_bytes: How many bytes may wait to become durable.
     """
 
@@ -95,12 +96,13 @@ class LogWriter:
             SegmentFormatError: A newer FluxForge left segments here; nothing was touched.
         """
         directory = functools.partial(_local_directory, storage, spool_dir)
+        self.ready_dir = directory(ready_path)
         self.queue_max_bytes = _bytes(queue_max_mb, "ingestion.queue_max_mb")
         try:
             self._native = SegmentWriter(
-                directory(active_path),
-                directory(ready_path),
-                directory(quarantine_path),
+                str(directory(active_path)),
+                str(self.ready_dir),
+                str(directory(quarantine_path)),
                 source=source,
                 writer_id=writer_id,
                 segment_max_bytes=_bytes(segment_max_mb, "ingestion.segment_max_mb"),
@@ -259,13 +261,13 @@ class LogWriter:
         """``close`` for code without an event loop; blocks."""
         self._native.close()
 
-    def __enter__(self) -> LogWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close_sync()
 
-    async def __aenter__(self) -> LogWriter:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -344,16 +346,16 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _local_directory(storage: StorageBackend, spool_dir: Path | None, key: str) -> str:
+def _local_directory(storage: StorageBackend, spool_dir: Path | None, key: str) -> Path:
     local = storage.local_path(key)
     if local is not None:
-        return str(local)
+        return local
     if spool_dir is None:
         raise ConfigError(
             f"segments for {storage.get_full_path(key)} are written to a local spool first: "
             "set ingestion.spool_dir to a directory on a local disk"
         )
-    return str(spool_dir / key)
+    return spool_dir / key
 
 
 def _bytes(mebibytes: float, key: str) -> int:
