@@ -80,8 +80,8 @@ def test_check_warns_of_capture_to_s3_without_a_name(run, tmp_path):
 
 def test_show_says_where_each_value_came_from(run, tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("etl:\n  lease: 7\n")
-    monkeypatch.setenv("FLUXFORGE__COINBASE__API_KEY_NAME", "me")
-    monkeypatch.setenv("FLUXFORGE__COINBASE__API_PRIVATE_KEY", "hunter2")
+    monkeypatch.setenv("FLUXFORGE__STORAGE__S3__AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.setenv("FLUXFORGE__STORAGE__S3__AWS_SECRET_ACCESS_KEY", "hunter2")
     shown = run("show", "--data-dir", "elsewhere")
     lines = shown.stdout.splitlines()
     assert 'storage.base_dir = "elsewhere"  # --data-dir' in lines
@@ -89,12 +89,13 @@ def test_show_says_where_each_value_came_from(run, tmp_path, monkeypatch):
     assert 'coinbase.products = ["BTC-USD", "ETH-USD"]  # default' in lines
     assert "ingestion.storage = null  # default" in lines
     assert (
-        'coinbase.api_private_key = "********"  # environment FLUXFORGE__COINBASE__API_PRIVATE_KEY'
+        'storage.s3.aws_secret_access_key = "********"'
+        "  # environment FLUXFORGE__STORAGE__S3__AWS_SECRET_ACCESS_KEY"
     ) in lines
     assert "hunter2" not in shown.output
     values = json.loads(run("show", "--json").stdout)["values"]
     assert values["etl.lease"] == {"value": 7.0, "source": "config.yaml:2"}
-    assert values["coinbase.api_private_key"]["value"] == "********"
+    assert values["storage.s3.aws_secret_access_key"]["value"] == "********"
 
 
 def test_show_lists_what_an_override_sets(run, tmp_path):

@@ -48,20 +48,21 @@ def test_without_any_source_there_are_the_defaults():
 
 def test_each_source_wins_over_the_one_before(tmp_path):
     (tmp_path / "config.yaml").write_text(
-        "etl:\n  lease: 11\n  poll_interval: 12\n  max_crashes: 13\n"
+        "etl:\n  lease: 11\n  poll_interval: 12\n  compression_level: 13\n"
     )
     loaded = load_config_with_sources(
-        overrides={"etl": {"max_crashes": 33}},
-        flags={"etl.max_crashes": "--max-crashes"},
-        environ={"FLUXFORGE__ETL__POLL_INTERVAL": "22", "FLUXFORGE__ETL__MAX_CRASHES": "23"},
+        overrides={"etl": {"compression_level": 3}},
+        flags={"etl.compression_level": "--level"},
+        environ={"FLUXFORGE__ETL__POLL_INTERVAL": "22", "FLUXFORGE__ETL__COMPRESSION_LEVEL": "9"},
     )
     etl = loaded.config.etl
-    assert (etl.numbers, etl.lease, etl.poll_interval, etl.max_crashes) == ("float64", 11, 22, 33)
+    assert (etl.numbers, etl.lease, etl.poll_interval) == ("float64", 11, 22)
+    assert etl.compression_level == 3
     sources = {row.key: row.source for row in loaded.rows()}
     assert sources["etl.numbers"] == "default"
     assert sources["etl.lease"] == "config.yaml:2"
     assert sources["etl.poll_interval"] == "environment FLUXFORGE__ETL__POLL_INTERVAL"
-    assert sources["etl.max_crashes"] == "--max-crashes"
+    assert sources["etl.compression_level"] == "--level"
 
 
 def test_the_first_file_of_the_search_wins(tmp_path, monkeypatch):
@@ -94,7 +95,6 @@ def test_the_environment_speaks_lists_nulls_and_overrides():
             "FLUXFORGE__COINBASE__PRODUCTS": "BTC-USD, SOL-USD",
             "FLUXFORGE__COINBASE__CHANNELS": '["ticker", "heartbeats"]',
             "FLUXFORGE__ETL__COMPRESSION_LEVEL": "null",
-            "FLUXFORGE__ETL__SINGLE_WORKER": "true",
             "FLUXFORGE__ETL__STORAGE_OUTPUT__BACKEND": "s3",
             "FLUXFORGE__ETL__STORAGE_OUTPUT__BASE_DIR": "lake/prefix",
         }
@@ -102,7 +102,6 @@ def test_the_environment_speaks_lists_nulls_and_overrides():
     assert config.coinbase.products == ("BTC-USD", "SOL-USD")
     assert config.coinbase.channels == ("ticker", "heartbeats")
     assert config.etl.compression_level is None
-    assert config.etl.single_worker is True
     assert config.etl_output_storage().bucket_and_prefix() == ("lake", "prefix")
 
 
@@ -156,8 +155,6 @@ def test_anchors_and_a_byte_order_mark_are_yaml(tmp_path):
         ("coinbase:\n  channels:\n  - level3", "config.yaml:2: coinbase.channels[0] must be"),
         ("coinbase: {level2_batch_size: 31}", "must be less than or equal to 30, not 31"),
         ("coinbase: {ws_url: 'https://x'}", "must be an address that begins with ws:// or wss://"),
-        ("coinbase: {api_key_name: x}", "api_key_name and api_private_key are set together"),
-        ("coinbase: {api_private_key: x}", "api_key_name and api_private_key are set together"),
         ("storage: {s3: {aws_access_key_id: x}}", "are set together or not"),
         ("storage: {backend: s3}", "must be bucket[/prefix] or s3://bucket[/prefix]"),
         ("storage: {base_dir: 's3://b/p'}", "storage backend must be s3 (it is local)"),
@@ -254,7 +251,6 @@ SECRET = "hunter2-hunter2"
         f"storage: {{s3: {{endpoint_url: 'https://user:{SECRET}@host'}}}}",
         f"coinbase: {{ws_url: 'wss://user:{SECRET}@host'}}",
         f"coinbase: {{ws_url: '{SECRET}'}}",
-        f"coinbase: {{api_private_key: {SECRET}}}",
     ],
 )
 def test_no_error_shows_a_secret(tmp_path, text):
@@ -265,14 +261,15 @@ def test_no_error_shows_a_secret(tmp_path, text):
 
 
 def test_a_secret_of_digits_that_yaml_takes_for_a_number_is_not_shown(problems):
-    lines = problems("coinbase: {api_key_name: me, api_private_key: 31415926}")
-    assert lines == ["config.yaml:1: coinbase.api_private_key must be a valid string (quote it)"]
+    lines = problems("storage: {s3: {aws_access_key_id: me, aws_secret_access_key: 31415926}}")
+    assert lines == [
+        "config.yaml:1: storage.s3.aws_secret_access_key must be a valid string (quote it)"
+    ]
 
 
 def test_a_valid_secret_prints_as_stars(tmp_path):
     (tmp_path / "config.yaml").write_text(
         f"storage: {{s3: {{aws_access_key_id: id-{SECRET}, aws_secret_access_key: {SECRET}}}}}\n"
-        f"coinbase: {{api_key_name: me, api_private_key: {SECRET}}}\n"
     )
     loaded = load_config_with_sources()
     secret = loaded.config.storage.s3.aws_secret_access_key
@@ -280,7 +277,7 @@ def test_a_valid_secret_prints_as_stars(tmp_path):
     assert secret.get_secret_value() == SECRET
     assert SECRET not in repr(loaded) + str(loaded.config) + loaded.config.model_dump_json()
     hidden = [row.key for row in loaded.rows() if row.value == "********"]
-    assert len(hidden) == 3
+    assert len(hidden) == 2
     assert SECRET not in str(list(loaded.rows()))
 
 

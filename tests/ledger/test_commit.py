@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from commits import make_commit, make_part
 
+from commits import make_commit, make_part
 from fluxforge.errors import LedgerError, LedgerFormatError
 from fluxforge.ledger import Commit, ConnectionSpan, Ledger, SequenceGap, summarise
 from fluxforge.storage import LocalStorage
@@ -40,7 +40,7 @@ def test_a_newer_format_says_upgrade():
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"format":1}', b"null"])
 def test_what_is_no_commit_is_told_by_its_key(data):
-    with pytest.raises(LedgerError, match="_commits/odd.json is not a commit record"):
+    with pytest.raises(LedgerError, match=r"_commits/odd\.json is not a commit record"):
         Commit.from_json(data, key="_commits/odd.json")
 
 

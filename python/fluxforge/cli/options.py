@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from fluxforge.config import FluxForgeConfig, load_config
+from fluxforge.config import FluxForgeConfig, load_config_with_sources
+
+log = logging.getLogger(__name__)
 
 ConfigOption = Annotated[
     Path | None,
@@ -61,6 +62,14 @@ ChannelsOption = Annotated[
 ]
 
 
+_FLAGS = {
+    "storage.base_dir": "--data-dir",
+    "coinbase.ws_url": "--url",
+    "coinbase.products": "--product",
+    "coinbase.channels": "--channel",
+}
+
+
 def configure(
     config: Path | None,
     data_dir: Path | None,
@@ -68,20 +77,20 @@ def configure(
     url: str | None = None,
     products: list[str] | None = None,
     channels: list[str] | None = None,
-    extra: Mapping[str, Any] | None = None,
 ) -> FluxForgeConfig:
     """Load the configuration with the flags on top.
 
     Raises:
         ConfigError: Something in it is wrong.
     """
-    coinbase = {"ws_url": url, "products": products or None, "channels": channels or None}
-    overrides: dict[str, Any] = dict(extra or {})
-    if data_dir is not None:
-        overrides["storage"] = {"base_dir": str(data_dir)}
-    if given := {key: value for key, value in coinbase.items() if value is not None}:
-        overrides["coinbase"] = given
-    return load_config(config, overrides=overrides)
+    overrides = {
+        "storage": {"base_dir": None if data_dir is None else str(data_dir)},
+        "coinbase": {"ws_url": url, "products": products or None, "channels": channels or None},
+    }
+    loaded = load_config_with_sources(config, overrides=overrides, flags=_FLAGS)
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    return loaded.config
 
 
 def configure_logging(*, verbose: bool) -> None:

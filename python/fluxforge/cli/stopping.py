@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 EXIT_AT_ONCE = 130
 
 
-def stop_on_signals(request_stop: Callable[[], None], *, saying: str) -> None:
+def stop_on_signals(request_stop: Callable[[], object], *, saying: str) -> None:
     """Call ``request_stop`` on the first SIGINT or SIGTERM; leave the process on the second.
 
     Leaving at once loses nothing durable: what is in active/ is recovered by the next start.

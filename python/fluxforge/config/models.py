@@ -288,12 +288,6 @@ class ETLConfig(_Section):
     )
     poll_interval: float = Field(5, gt=0, description="pause between looks at ready/, s")
     lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
-    max_crashes: int = Field(
-        3, ge=1, description="quarantine a segment that crashed this many workers"
-    )
-    single_worker: bool = Field(
-        default=False, description="true: the only worker here, for stores without honest writes"
-    )
 
     @field_validator("compression_level")
     @classmethod
@@ -320,17 +314,6 @@ class CoinbaseConfig(_Section):
     level2_batch_size: int = Field(
         10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
     )
-    api_key_name: str | None = None
-    api_private_key: SecretStr | None = Field(
-        None, validate_default=True, description="PEM or base64 of the key"
-    )
-
-    @field_validator("api_private_key")
-    @classmethod
-    def _name_and_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if (info.data.get("api_key_name") is None) != (key is None):
-            raise ValueError("api_key_name and api_private_key are set together or not at all")
-        return key
 
 
 class OverrideError(ValueError):

@@ -79,6 +79,7 @@ def scan(
     }
     frame = pl.scan_parquet(
         [storage.get_full_path(key) for key in keys],
+        glob=False,  # a directory named "[data]" is no pattern
         hive_partitioning=True,
         hive_schema=partitions,
         storage_options=storage.get_storage_options("polars") or None,

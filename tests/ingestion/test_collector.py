@@ -1,0 +1,223 @@
+"""The collector against real sockets, with the real writer behind it.
+
+COINBASE.md's mistakes of others are regression tests; each that a collector can make is here by
+its number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fluxforge.ingestion.collectors import (
+    Backoff,
+    Collector,
+    ConnectionPlan,
+    ConnectionSettings,
+    Pace,
+    Subscription,
+)
+from fluxforge.ingestion.writers import LogWriter
+from fluxforge.storage import LocalStorage
+from venue import venue
+
+PLAN = ConnectionPlan(
+    0, (Subscription("heartbeats", ()), Subscription("level2", ("BTC-USD", "ETH-USD")))
+)
+
+
+def make_writer(root: Path, **settings) -> LogWriter:
+    return LogWriter(
+        LocalStorage(root),
+        active_path="active",
+        ready_path="ready",
+        quarantine_path="quarantine",
+        source="coinbase",
+        **settings,
+    )
+
+
+def make_collector(url, writer, **changes):
+    settings = {"url": url, "max_message_bytes": 64 << 20, "idle_seconds": 30.0} | changes
+    return Collector(
+        PLAN,
+        settings=ConnectionSettings(message_interval=0.01, **settings),
+        writer=writer,
+        run_id="run",
+        connect_pace=Pace(0.01),
+        backoff=Backoff(first=0.02, cap=0.1, rng=Random(1)),
+    )
+
+
+@asynccontextmanager
+async def collecting(collector):
+    """Run a collector in the background; stop it cleanly at the block's end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(collector.run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)
+
+
+async def until(condition):
+    """Wait for a condition without blocking the loop."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+def records(root: Path) -> list[dict]:
+    """Every line of every sealed segment."""
+    return [
+        json.loads(line)
+        for segment in sorted((root / "ready").glob("*.ndjson"))
+        for line in segment.read_bytes().splitlines()
+    ]
+
+
+def frames(root: Path) -> list[object]:
+    return [r.get("data", r.get("raw")) for r in records(root) if {"data", "raw"} & set(r)]
+
+
+def events(root: Path, kind: str) -> list[dict]:
+    return [r["event"] for r in records(root) if r.get("event", {}).get("kind") == kind]
+
+
+def collect(root, url, done, **changes):
+    """Collect until the condition holds for the collector; return it."""
+
+    async def scenario():
+        writer = make_writer(root)
+        collector = make_collector(url, writer, **changes)
+        try:
+            async with collecting(collector):
+                await until(lambda: done(collector))
+        finally:
+            await writer.close()
+        return collector
+
+    return asyncio.run(scenario())
+
+
+def test_mistake_1_the_frames_around_the_ack_are_kept(tmp_path):
+    sent = [{"channel": "l2_data", "n": 0}, {"channel": "subscriptions"}, {"type": "error"}]
+    with venue([json.dumps(frame) for frame in sent]) as here:
+        collect(tmp_path, here.url, lambda c: c.stats.frames == 3)
+    assert frames(tmp_path) == sent
+
+
+def test_mistake_2_it_reconnects_more_often_than_ten_times(tmp_path):
+    with venue(['{"n":1}'], close_after=True) as here:
+        collector = collect(tmp_path, here.url, lambda c: c.stats.connects >= 14)
+    assert len(events(tmp_path, "connected")) == collector.stats.connects
+    assert len(events(tmp_path, "disconnected")) == collector.stats.connects
+    assert len(frames(tmp_path)) == collector.stats.frames
+
+
+def test_mistake_3_a_full_queue_holds_the_socket_back_and_drops_nothing(tmp_path):
+    sent = [json.dumps({"n": n, "pad": "x" * 5000}) for n in range(3000)]
+
+    async def scenario():
+        # The queue holds a fifteenth of what comes.
+        writer = make_writer(tmp_path, queue_max_mb=1)
+        collector = make_collector(here.url, writer)
+        most = 0
+        async with collecting(collector):
+            while collector.stats.frames < len(sent):
+                most = max(most, writer.stats().queue_bytes)
+                await asyncio.sleep(0)
+        await writer.close()
+        return most
+
+    with venue(sent) as here:
+        most = asyncio.run(scenario())
+    assert frames(tmp_path) == [json.loads(frame) for frame in sent]
+    assert most <= 1 << 20
+
+
+def test_mistake_4_heartbeats_are_subscribed_first_and_kept(tmp_path):
+    with venue(['{"channel":"heartbeats"}']) as here:
+        collect(tmp_path, here.url, lambda c: c.stats.frames == 1 and len(here.received) == 2)
+    assert [json.loads(message)["channel"] for message in here.received] == ["heartbeats", "level2"]
+    assert frames(tmp_path) == [{"channel": "heartbeats"}]
+
+
+def test_mistake_13_a_message_of_megabytes_is_taken(tmp_path):
+    big = json.dumps({"channel": "l2_data", "pad": "x" * (5 << 20)})
+    with venue([big]) as here:
+        collect(tmp_path, here.url, lambda c: c.stats.frames == 1)
+    assert frames(tmp_path) == [json.loads(big)]
+
+
+def test_a_message_over_the_limit_ends_the_connection_and_says_so(tmp_path):
+    with venue(["x" * 2000]) as here:
+        collect(tmp_path, here.url, lambda c: c.stats.connects >= 2, max_message_bytes=1000)
+    assert "1009" in events(tmp_path, "disconnected")[0]["reason"]
+
+
+def test_what_was_on_its_way_when_it_stopped_is_kept(tmp_path):
+    sent = [json.dumps({"n": n}) for n in range(20_000)]
+
+    async def scenario():
+        writer = make_writer(tmp_path)
+        collector = make_collector(here.url, writer)
+        async with collecting(collector):
+            await until(lambda: collector.stats.frames > 0)
+        await writer.close()
+
+    with venue(sent) as here:
+        asyncio.run(scenario())
+    # The venue sends on while the client waits for its Close, so everything arrives.
+    assert frames(tmp_path) == [json.loads(frame) for frame in sent]
+
+
+def test_binary_and_broken_frames_are_kept(tmp_path):
+    with venue([b"\xff\x00", "", "{", "two\nlines"]) as here:
+        collector = collect(tmp_path, here.url, lambda c: c.stats.frames == 4)
+    assert collector.stats.frames == 4
+    kept = [record for record in records(tmp_path) if {"data", "raw", "raw_b64"} & set(record)]
+    assert [record.get("raw") for record in kept] == [None, "", "{", "two\nlines"]
+    assert kept[0]["raw_b64"] == "/wA="
+
+
+def test_a_refusal_is_a_frame_an_event_and_a_number(tmp_path):
+    refusal = '{"type":"error","message":"too many L2 streams requested in a single session"}'
+    with venue([refusal]) as here:
+        collector = collect(tmp_path, here.url, lambda c: c.stats.refusals == 1)
+    assert collector.stats.frames == 1
+    assert frames(tmp_path) == [json.loads(refusal)]
+    assert "too many L2 streams" in events(tmp_path, "refused")[0]["message"]
+
+
+def test_a_silent_connection_is_given_up(tmp_path):
+    with venue(['{"n":1}']) as here:
+        collect(tmp_path, here.url, lambda c: c.stats.connects >= 2, idle_seconds=0.2)
+    assert "idle" in events(tmp_path, "disconnected")[0]["reason"]
+
+
+def test_each_connection_has_a_name_of_its_own(tmp_path):
+    with venue(['{"n":1}'], close_after=True) as here:
+        collect(tmp_path, here.url, lambda c: c.stats.connects >= 3)
+    names = [r["conn"] for r in records(tmp_path) if r.get("event", {}).get("kind") == "connected"]
+    assert len(names) == len(set(names)) >= 3
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:1", "ws://no.such.host.invalid"])
+def test_a_host_that_cannot_be_reached_is_tried_again(tmp_path, url, caplog):
+    async def scenario():
+        writer = make_writer(tmp_path)
+        async with collecting(make_collector(url, writer)):
+            await until(lambda: caplog.text.count("trying again") >= 3)
+        await writer.close()
+
+    asyncio.run(scenario())
+    assert url in caplog.text
