@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -134,11 +135,44 @@ def test_a_slow_client_is_waited_for_and_loses_nothing(tmp_path: Path) -> None:
     assert len(texts) > 40
 
 
+def test_a_boundless_market_starves_neither_heartbeats_nor_new_subscriptions() -> None:
+    async def scenario() -> list[dict[str, Any]]:
+        async with (
+            SimulatedExchange(rate=0, heartbeat_interval=0.1) as exchange,
+            connect(exchange.url, compression=None, max_queue=4, close_timeout=30) as socket,
+        ):
+            texts: list[str | bytes] = []
+            for channel, frames in (("heartbeats", 2), ("level2", 2000), ("status", 500)):
+                await socket.send(
+                    json.dumps({"type": "subscribe", "channel": channel, "product_ids": PRODUCTS})
+                )
+                for _ in range(frames):
+                    texts.append(await socket.recv())
+                    await asyncio.sleep(0.0005)  # always slower than the market
+            # What lies in the sockets' buffers comes first, megabytes of it.
+            while len(texts) < 40_000 and '"channel":"status"' not in str(texts[-1]):
+                texts.append(await socket.recv())
+            closing = asyncio.create_task(socket.close())
+            texts.extend([text async for text in socket])
+            await closing
+            return [json.loads(text) for text in texts]
+
+    frames = asyncio.run(scenario())
+    assert "status" in {frame["channel"] for frame in frames}
+    beats = [
+        frame["events"][0]["heartbeat_counter"]
+        for frame in frames
+        if frame["channel"] == "heartbeats"
+    ]
+    assert len(beats) > 10
+    assert beats == list(range(beats[0], beats[-1] + 1))
+
+
 def test_who_does_not_read_at_all_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
     journal = tmp_path / "sent.ndjson"
 
     async def scenario() -> None:
-        rules = Rules(slow_client_timeout=0.5)
+        rules = Rules(slow_client_timeout=1.5)
         async with SimulatedExchange(rate=0, journal=journal, rules=rules) as exchange:
             reader, writer = await asyncio.open_connection(exchange.host, exchange.port)
             try:

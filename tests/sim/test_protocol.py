@@ -97,7 +97,11 @@ def test_acknowledgements_come_late_carry_the_whole_map_and_name_channels_as_ask
     }
 
 
-def test_acknowledgements_differ_in_how_late_they_come_but_not_for_the_same_seed() -> None:
+def test_acknowledgements_differ_in_how_late_they_come_but_not_for_the_same_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fluxforge.sim.session.LATEST_ACK", 60.0)
+
     async def positions(seed: int) -> list[int]:
         # No market to speak of: the frames between are snapshots, the same in each run.
         async with (
@@ -106,12 +110,13 @@ def test_acknowledgements_differ_in_how_late_they_come_but_not_for_the_same_seed
         ):
             for product in PRODUCTS:
                 await client.subscribe("ticker", product)
-            await client.until(lambda frames: len(acks(frames)) == len(PRODUCTS))
+            await client.until(has("ticker", "snapshot", len(PRODUCTS)))
             return [n for n, f in enumerate(client.frames) if f["channel"] == "subscriptions"]
 
     first, again, other = (asyncio.run(positions(seed)) for seed in (1, 1, 2))
-    assert first[:5] == again[:5]
-    assert first[:5] != other[:5]
+    assert first == again != other
+    # Not each right behind its snapshot.
+    assert len(first) < len(PRODUCTS)
 
 
 def test_subscribing_again_gives_no_snapshot_but_unsubscribing_first_does() -> None:
@@ -289,14 +294,15 @@ def test_who_does_not_subscribe_in_time_is_disconnected(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
             SimulatedExchange(
-                rules=Rules(subscribe_timeout=0.2), journal=tmp_path / "j", heartbeat_interval=0.1
+                rules=Rules(subscribe_timeout=1.0), journal=tmp_path / "j", heartbeat_interval=0.1
             ) as exchange,
             recording(exchange.url) as silent,
             recording(exchange.url) as prompt,
         ):
             await prompt.subscribe("heartbeats")
-            await asyncio.wait_for(silent.task, 5)
-            await prompt.until(lambda frames: len(frames) > 5)
+            await asyncio.wait_for(silent.task, 10)
+            count = len(prompt.frames)
+            await prompt.until(lambda frames: len(frames) > count + 5)
 
     asyncio.run(scenario())
     assert ("no subscribe message in time", True) in closes(tmp_path / "j")
@@ -354,7 +360,7 @@ def test_the_rate_is_kept_on_average(rate: float) -> None:
             await asyncio.sleep(1)
             return (exchange.market.steps - steps) / (time.monotonic() - begun)
 
-    assert asyncio.run(scenario()) == pytest.approx(rate, rel=0.15)
+    assert asyncio.run(scenario()) == pytest.approx(rate, rel=0.3)
 
 
 def test_the_market_stands_still_while_nobody_looks() -> None:

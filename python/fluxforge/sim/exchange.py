@@ -264,9 +264,12 @@ class SimulatedExchange:
     async def _run_market(self) -> None:
         while True:
             await self._publisher.demand.wait()
-            for session in list(self._sessions.values()):
-                if session.outbound.blocked:
-                    await session.outbound.drained()
+            for session in self.sessions:
+                await session.outbound.drained()
+            # There is room just now: who waits for a snapshot comes before the market.
+            for session in self.sessions:
+                if session.pump():
+                    self._publisher.look_up_routes()
             for _ in range(self._pacer.due(time.monotonic())):
                 self._publisher.publish(self.market.step(self._clock()))
             for session in self._sessions.values():
@@ -278,10 +281,10 @@ class SimulatedExchange:
             now = time.monotonic()
             self._timetable.run(now)
             for connection, session in list(self._sessions.items()):
-                reason = session.tick(now)
+                session.tick(now)
                 if session.pump():
                     self._publisher.look_up_routes()
                 session.outbound.flush()
-                if reason is not None:
+                if (reason := session.overdue(now)) is not None:
                     self._end(connection, reason)
             await asyncio.sleep(TICK)

@@ -15,6 +15,8 @@ from websockets.protocol import State
 from fluxforge.sim.journal import JournalWriter
 from fluxforge.sim.wire import envelope
 
+OVERFULL_BYTES = 1 << 20
+
 
 class Outbound:
     """Numbers, sends and journals the frames of one connection.
@@ -55,6 +57,11 @@ class Outbound:
     def blocked(self) -> bool:
         """Whether the client reads slower than we write: the socket's buffer is full."""
         return self._connection.paused and self.open
+
+    @property
+    def overfull(self) -> bool:
+        """Whether so much is buffered that even what comes by the clock must be left out."""
+        return self.buffered_bytes > OVERFULL_BYTES
 
     @property
     def buffered_bytes(self) -> int:

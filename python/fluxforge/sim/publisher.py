@@ -79,7 +79,7 @@ class Publisher:
         now = self._clock()
         body = render.heartbeat(now, now - self._started_ns, self._beats)
         for session in self._sessions:
-            if "heartbeats" in session.live and not session.outbound.blocked:
+            if "heartbeats" in session.live and not session.outbound.overfull:
                 session.put("heartbeats", body)
 
     def candles(self) -> None:
@@ -96,8 +96,8 @@ class Publisher:
             session.put("status", render.status("update", markets))
 
     def _subscribed(self, channel: str) -> Iterator[tuple[Session, list[ProductMarket]]]:
-        """Yield who is subscribed, with the products; not who is behind with reading."""
+        """Yield who is subscribed, with the products; not who is far behind with reading."""
         for session in self._sessions:
             names = session.live.get(channel)
-            if names and not session.outbound.blocked:
+            if names and not session.outbound.overfull:
                 yield session, [self._market.products[name] for name in names]

@@ -198,14 +198,13 @@ class Session:
             self._acks = [(after - 1, latest) for after, latest in self._acks]
             self._acknowledge(float("-inf"))
 
-    def tick(self, now: float) -> str | None:
-        """Send acknowledgements that have waited long enough.
-
-        Returns:
-            Why the venue ends this connection now, or None.
-        """
+    def tick(self, now: float) -> None:
+        """Hold acknowledgements that have waited long enough for the next flush."""
         if self._acks:
             self._acknowledge(now)
+
+    def overdue(self, now: float) -> str | None:
+        """Return why the venue ends this connection now, or None; ask after a flush."""
         if self.outbound.frames_sent != self._seen_frames:
             self._seen_frames, self._last_sent = self.outbound.frames_sent, now
         if not self.outbound.blocked:
