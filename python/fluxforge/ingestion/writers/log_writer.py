@@ -195,8 +195,9 @@ class LogWriter:
         Raises:
             SegmentWriteError: The writer stopped for good.
         """
+        self._native.raise_error()
         needed, self._refused_bytes = max(self._refused_bytes, 1), 0
-        if self._has_room(needed) and self._native.error is None:
+        if self._has_room(needed):
             return
         future = self._watch()
         self._room_waiters.append((needed, future))
@@ -252,6 +253,7 @@ class LogWriter:
             self._unwatch()
             if self._executor is not None:
                 self._executor.shutdown(wait=False)
+                self._executor = None
 
     def rotate_sync(self) -> None:
         """``rotate`` for code without an event loop; blocks."""
@@ -305,7 +307,9 @@ class LogWriter:
         waiters = self._durable_waiters
         while waiters and waiters[0][0] <= durable:
             _resolve(heapq.heappop(waiters)[2])
-        if self._room_waiters:
+        if self._native.error is not None:
+            self._fail_waiters()
+        elif self._room_waiters:
             still = []
             for needed, future in self._room_waiters:
                 if self._has_room(needed):
@@ -313,8 +317,6 @@ class LogWriter:
                 else:
                     still.append((needed, future))
             self._room_waiters = still
-        if (waiters or self._room_waiters) and self._native.error is not None:
-            self._fail_waiters()
 
     def _fail_waiters(self) -> None:
         futures = [future for *_, future in self._durable_waiters]
