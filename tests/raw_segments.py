@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def durable_frames(segment: Path) -> Iterator[str]:
-    """The text of the frames that a segment's last checkpoint vouches for.
+def durable_records(segment: Path) -> Iterator[bytes]:
+    """The lines of the frames that a segment's last checkpoint vouches for.
 
     A frame was reported durable only once the checkpoint behind it was on disk, so after a kill
     these are the frames that may have been acknowledged.
     """
-    pending: list[str] = []
+    pending: list[bytes] = []
     for line in segment.read_bytes().split(b"\n"):
         try:
             record = json.loads(line)
@@ -22,6 +22,12 @@ def durable_frames(segment: Path) -> Iterator[str]:
         if "checkpoint" in record:
             yield from pending
             pending = []
-        elif "data" in record:
-            text = line.decode()
-            pending.append(text[text.index('"data":') + len('"data":') : -1])
+        elif {"data", "raw", "raw_b64"} & set(record):
+            pending.append(line)
+
+
+def durable_frames(segment: Path) -> Iterator[str]:
+    """The text of the same frames, for segments that hold JSON frames alone."""
+    for line in durable_records(segment):
+        text = line.decode()
+        yield text[text.index('"data":') + len('"data":') : -1]

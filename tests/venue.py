@@ -17,6 +17,7 @@ class Venue:
         url: Where it listens.
         received: What clients sent, in order of arrival.
         connections: How many clients came.
+        sent: Frames that were handed to a socket before its end.
     """
 
     def __init__(self, frames: Sequence[str | bytes], *, close_after: bool) -> None:
@@ -24,6 +25,7 @@ class Venue:
         self._close_after = close_after
         self.received: list[str] = []
         self.connections = 0
+        self.sent = 0
         self.url = ""
 
     def handle(self, socket: ServerConnection) -> None:
@@ -33,6 +35,7 @@ class Venue:
             self.received.append(str(socket.recv()))
             for frame in self._frames:
                 socket.send(frame)
+                self.sent += 1
             if self._close_after:
                 return
             while True:

@@ -173,7 +173,7 @@ def test_jq_reads_raw(recorded):
 def test_duckdb_reads_raw(recorded):
     raw = recorded / "data" / "raw" / "ready" / "coinbase" / "*.ndjson"
     with duckdb.connect() as connection:
-        (count,) = connection.sql(
-            f"SELECT count(*) FROM read_ndjson_objects('{raw}') WHERE json->'data' IS NOT NULL"
-        ).fetchone()
+        ((count,),) = connection.sql(
+            f"SELECT count(*) FROM read_ndjson_objects('{raw}') WHERE json_exists(json, '$.data')"
+        ).fetchall()
     assert count == sum(1 for _ in oracle.journal_frames(recorded / "journal.ndjson"))

@@ -104,7 +104,7 @@ def test_dying_at_any_change_and_running_again_gives_the_same_lake(config, tmp_p
             shutil.copytree(pristine, data_dir)
             storage = CrashingStorage(data_dir, at=at, after=after)
             try:
-                ETLJob(config, storage=storage, storage_output=storage).run_once()
+                ETLJob(local(data_dir), storage=storage, storage_output=storage).run_once()
             except PowerCut:
                 died_in.append(storage.crashed_in)
             if storage.crashed_in is None:

@@ -41,8 +41,8 @@ def etl(
     stop = threading.Event()
     stop_on_signals(stop.set, saying="finishing the segment in hand")
     job = ETLJob(settings)
+    log.info("looking for segments in %s", job.ready)
     if watch:
-        log.info("looking for segments every %g s", settings.etl.poll_interval)
         exit_code = ETLWatcher(job, poll_interval=settings.etl.poll_interval).run(stop)
     else:
         report = job.run_once(stop)

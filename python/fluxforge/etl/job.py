@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from fluxforge._native import Xxh3
 from fluxforge.config import FluxForgeConfig
-from fluxforge.errors import FluxForgeError, ObjectNotFoundError
+from fluxforge.errors import FluxForgeError, ObjectNotFoundError, SegmentFormatError
 from fluxforge.etl.claims import Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
 from fluxforge.etl.tidy import Tidier
@@ -61,7 +61,7 @@ class JobReport:
     @property
     def exit_code(self) -> int:
         """0 if all is well, 1 if something failed or is damaged, 2 if the user must act first."""
-        damaged = any(not c.raw.verified or not c.balance.holds() for c in self.committed)
+        damaged = any(c.raw.damaged or not c.balance.holds() for c in self.committed)
         codes = [getattr(error, "exit_code", 1) for error in self.failures.values()]
         return max(codes, default=int(damaged))
 
@@ -114,6 +114,11 @@ class ETLJob:
         )
         self._kept: set[str] = set()
 
+    @property
+    def ready(self) -> str:
+        """Where this job looks for segments, as other tools name it."""
+        return self._storage.get_full_path(self._ready_path)
+
     def run_once(self, stop: threading.Event | None = None) -> JobReport:
         """Process every ready segment once; a segment that fails does not stop the others.
 
@@ -121,7 +126,7 @@ class ETLJob:
             stop: Set to end after the segment in hand.
         """
         report = JobReport()
-        for key in self._ready():
+        for key in self._list_ready():
             if stop is not None and stop.is_set():
                 break
             try:
@@ -137,7 +142,7 @@ class ETLJob:
         self._clear_litter()
         return report
 
-    def _ready(self) -> Iterator[str]:
+    def _list_ready(self) -> Iterator[str]:
         keys = self._storage.list_files(self._ready_path, f"*{_SUFFIX}")
         return (key for key in keys if key not in self._kept)
 
@@ -175,9 +180,12 @@ class ETLJob:
         """Return the segment's label and identity: line 1's, or the file's name and hash."""
         chunks = self._storage.read_chunks(key)
         first = next(chunks, b"")
-        header = read_header(first.partition(b"\n")[0])
+        try:
+            header = read_header(first.partition(b"\n")[0])
+        except SegmentFormatError as error:
+            raise SegmentFormatError(f"{key}: {error}") from error
         if header is not None:
-            return header.name, header.uid
+            return header.name.removesuffix(_SUFFIX), header.uid
         digest = Xxh3()
         digest.update(first)
         for chunk in chunks:
@@ -212,10 +220,10 @@ def _log(commit: Commit) -> None:
             commit.balance.frames,
             commit.rejects,
         )
-    if not commit.raw.verified:
+    if commit.raw.damaged:
         log.error(
-            "%s is damaged: what its checkpoints do not vouch for is in %s; raw is kept by "
-            "etl.raw_retention",
+            "%s is damaged: the frames that its checkpoints do not vouch for are in %s, its raw "
+            "bytes are kept",
             commit.segment,
             commit.rejects,
         )

@@ -37,7 +37,7 @@ class Tidier:
     Args:
         storage: Where raw lies.
         archive_path: Key of the source's archive, as ``raw/archive/coinbase``.
-        retention: What becomes of raw.
+        retention: What becomes of raw; damaged raw is archived in place of deleted.
     """
 
     def __init__(self, storage: StorageBackend, *, archive_path: str, retention: Retention) -> None:
@@ -54,7 +54,8 @@ class Tidier:
         if self._retention == "keep":
             return
         try:
-            if self._retention == "archive":
+            # A damaged segment's bytes may be wanted for a better rescue than ours.
+            if self._retention == "archive" or commit.raw.damaged:
                 self._archive(key, commit)
             else:
                 digest = _Digest(self._storage.read_chunks(key, _CHUNK))

@@ -26,14 +26,21 @@ class Raw:
     Attributes:
         bytes: Size of the segment's file.
         xxh3: XXH3-64 of the whole file, 16 hex digits.
+        header: Whether it begins with a header; a plain file has nothing to be verified by.
         sealed: Whether its last line is a seal that matches.
         verified: Whether every checkpoint and the seal matched the bytes.
     """
 
     bytes: int
     xxh3: str
+    header: bool
     sealed: bool
     verified: bool
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the bytes are not what the writer made durable."""
+        return self.header and not self.verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

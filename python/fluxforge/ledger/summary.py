@@ -70,7 +70,7 @@ def summarise(commits: Iterable[Commit]) -> LakeSummary:
         gaps += len(between)
     return LakeSummary(
         segments=len(commits),
-        damaged=sum(not commit.raw.verified for commit in commits),
+        damaged=sum(commit.raw.damaged for commit in commits),
         frames=sum(commit.balance.frames for commit in commits),
         parsed=sum(commit.balance.parsed for commit in commits),
         ignored=dict(ignored),

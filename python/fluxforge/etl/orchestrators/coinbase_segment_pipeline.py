@@ -87,6 +87,7 @@ class CoinbaseSegmentPipeline:
             raw=Raw(
                 bytes=parsed.raw_bytes,
                 xxh3=parsed.raw_xxh3,
+                header=parsed.header is not None,
                 sealed=parsed.sealed,
                 verified=parsed.verified,
             ),

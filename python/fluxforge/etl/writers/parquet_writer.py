@@ -79,7 +79,8 @@ class ParquetWriter:
             use_dictionary=dictionaries,
             compression=self._recipe.compression,
             compression_level=self._recipe.compression_level,
-            coerce_timestamps=self._recipe.timestamp_unit,
+            # Nanoseconds are what the rows have: nothing to coerce.
+            coerce_timestamps="us" if self._recipe.timestamp_unit == "us" else None,
             allow_truncated_timestamps=True,
         )
         encoded: bytes = sink.getvalue().to_pybytes()

@@ -33,6 +33,7 @@ from fluxforge.ingestion.writers import LogWriter
 log = logging.getLogger(__name__)
 
 _ERROR_FRAME = b'{"type":"error"'
+_CLOSE_SECONDS = 30.0  # what a venue gets to answer our Close with all that it sent before
 
 
 @dataclass(slots=True)
@@ -148,6 +149,7 @@ class Collector:
         async with connect(
             self._settings.url,
             max_size=self._settings.max_message_bytes,
+            close_timeout=_CLOSE_SECONDS,
             proxy=None if _is_loopback(self._settings.url) else True,
         ) as socket:
             self.stats.connects += 1
