@@ -90,13 +90,13 @@ impl Line<'_> {
         if scanner.pos() != line.len() {
             return Err(scanner.fault("the line's end"));
         }
-        let origin = self.origin()?;
         let contents = seen & CONTENTS;
         if contents.count_ones() != 1 {
             return Err(Fault::new(
                 "not exactly one of data, raw, raw_b64 and event",
             ));
         }
+        let origin = self.origin()?;
         if contents == 1 << EVENT {
             return Ok(Content::Event);
         }

@@ -78,7 +78,6 @@ pub struct ParsedSegment {
 impl ParsedSegment {
     pub(crate) fn new(plan: &Plan, mut books: Books) -> Self {
         let mut balance = books.balance(plan);
-        let conns = books.conns.to_array();
         let mut parsed = Self {
             tables: Vec::new(),
             partitions: Vec::new(),
@@ -92,7 +91,9 @@ impl ParsedSegment {
             connections: books.connections,
             events: books.events,
         };
-        let mut partitions = books.sink.partitions.into_sorted().into_iter().peekable();
+        let mut partitions = books.sink.partitions.into_sorted();
+        let conns = conns_with_rows(&books.conns, &mut partitions);
+        let mut partitions = partitions.into_iter().peekable();
         for (index, table) in plan.tables.iter().enumerate() {
             let frame =
                 TableFrame::new(table, plan.numbers, &books.sink.dictionaries[index], &conns);
@@ -113,6 +114,25 @@ impl ParsedSegment {
         parsed.balance = balance;
         parsed
     }
+}
+
+/// The connections that have rows. Others, known from ignored or rejected frames alone, would make
+/// a bad line show in its neighbours' dictionaries.
+fn conns_with_rows(conns: &Dictionary, partitions: &mut [Partition]) -> Arc<StringArray> {
+    let place = |code: i32| usize::try_from(code).unwrap_or_default();
+    let mut used = vec![false; conns.values().len()];
+    for code in partitions.iter().flat_map(|p| &p.conn) {
+        used[place(*code)] = true;
+    }
+    let mut next = 0..;
+    let codes: Vec<Option<i32>> = used.iter().map(|used| used.then(|| next.next())?).collect();
+    if used.contains(&false) {
+        for code in partitions.iter_mut().flat_map(|p| &mut p.conn) {
+            *code = codes[place(*code)].unwrap_or_default();
+        }
+    }
+    let kept = conns.values().iter().zip(used).filter(|(_, used)| *used);
+    Arc::new(StringArray::from_iter_values(kept.map(|(name, _)| name)))
 }
 
 /// What all partitions of a table share.
