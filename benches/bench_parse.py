@@ -1,14 +1,14 @@
 """Segment to Arrow, one thread.
 
-    pytest benches/bench_parse.py --benchmark-only
+pytest benches/bench_parse.py --benchmark-only
 """
 
 from __future__ import annotations
 
 import pytest
+from corpus import generate
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from corpus import generate
 from fluxforge.etl.readers import parse_segment
 from fluxforge.etl.readers.parse import Numbers
 

@@ -50,7 +50,10 @@ def lines(*, products: int, seed: int) -> Iterator[bytes]:
         return f'{{"capture_ts":"{_time(now)}","conn":"c0","data":{frame}}}\n'.encode()
 
     for name in names:
-        yield line("l2_data", _level2(rng, name, prices[name], "snapshot", _SNAPSHOT_LEVELS, None))
+        yield line(
+            "l2_data",
+            _level2(rng, name, prices[name], "snapshot", levels=_SNAPSHOT_LEVELS, now=None),
+        )
     while True:
         (name,) = rng.choices(names, cum_weights=weights)
         price = prices[name] = prices[name] * (1 + rng.gauss(0, 1e-4))
@@ -58,7 +61,7 @@ def lines(*, products: int, seed: int) -> Iterator[bytes]:
         if kind < 0.85:
             # Most updates are short; some carry many levels.
             levels = min(30, 1 + int(rng.expovariate(1 / 7)))
-            yield line("l2_data", _level2(rng, name, price, "update", levels, now))
+            yield line("l2_data", _level2(rng, name, price, "update", levels=levels, now=now))
         elif kind < 0.93:
             yield line("ticker", _ticker(rng, name, price))
         elif kind < 0.99:
@@ -70,7 +73,7 @@ def lines(*, products: int, seed: int) -> Iterator[bytes]:
 
 
 def _level2(
-    rng: random.Random, name: str, price: float, kind: str, levels: int, now: int | None
+    rng: random.Random, name: str, price: float, kind: str, *, levels: int, now: int | None
 ) -> str:
     when = "1970-01-01T00:00:00Z" if now is None else _time(now // 1000 * 1000)
     updates = []

@@ -242,7 +242,18 @@ def test_a_rejected_frame_leaves_nothing_in_any_partition() -> None:
     assert (connection.first_sequence, connection.missing) == (4, 0)
 
 
-HOSTILE = ["", "a\0b", "a\nb", "\x7f", "\x85", "x" * 65, "é" * 33, "__HIVE_DEFAULT_PARTITION__", 7, None]
+HOSTILE = [
+    "",
+    "a\0b",
+    "a\nb",
+    "\x7f",
+    "\x85",
+    "x" * 65,
+    "é" * 33,
+    "__HIVE_DEFAULT_PARTITION__",
+    7,
+    None,
+]
 
 
 @pytest.mark.parametrize("product_id", HOSTILE)
@@ -304,7 +315,8 @@ def test_unknown_fields_are_counted_by_channel() -> None:
 
 
 def test_empty_frames_are_parsed_and_have_no_rows() -> None:
-    for events in ([], None, [{}], [{"updates": []}], [{"product_id": None, "updates": None}]):
+    shapes: list[Any] = [[], None, [{}], [{"updates": []}], [{"product_id": None, "updates": None}]]
+    for events in shapes:
         parsed = parse_segment(envelope(compact({"channel": "l2_data", "events": events})))
         assert (parsed.balance.parsed, parsed.balance.rows["level2"]) == (1, 0), events
     parsed = parse_segment(envelope(b'{"channel":"l2_data"}'))

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::StringArray;
 
+/// Texts compared one by one before a hash is worth it.
+const FEW: usize = 4;
+
 /// A column's or the connections' distinct texts.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
@@ -21,6 +24,13 @@ impl Dictionary {
         let last = usize::try_from(self.last).ok()?;
         if self.values.get(last).is_some_and(|v| v.as_bytes() == text) {
             return Some((self.last, false));
+        }
+        // Else it is mostly one of few: bid and offer, buy and sell.
+        for (code, value) in (0..).zip(self.values.iter().take(FEW)) {
+            if value.as_bytes() == text {
+                self.last = code;
+                return Some((code, false));
+            }
         }
         self.look_up(text)
     }

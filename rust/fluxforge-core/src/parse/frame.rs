@@ -62,7 +62,7 @@ pub(crate) fn read(
                         head.sequence = Some(at);
                         sink.sequence = read_sequence(plan, scanner, at).unwrap_or(None);
                     }
-                    Action::Rows if seen & level.needed == level.needed => {
+                    Action::Rows if seen & level.needed == level.needed && head.route.is_some() => {
                         let start = scanner.pos();
                         let (what, end) = route(plan, sink, scanner, &head, Some(start), origin)?;
                         outcome = Some(what);

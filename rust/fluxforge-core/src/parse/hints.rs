@@ -31,8 +31,9 @@ impl Hints {
     ) -> Result<Key<'a>, Fault> {
         let guess = self.0[level.slot][*after];
         if let Some(field) = level.fields.get(guess)
-            && scanner.take(&field.pattern)
+            && let Some(length) = field.pattern.length_in(scanner.rest())
         {
+            scanner.advance(length);
             *after = guess + 1;
             return Ok(Key::Known(guess));
         }
