@@ -16,7 +16,7 @@ from itertools import accumulate
 
 _START_NS = 1_764_770_400_000_000_000  # 2025-12-03T14:00:00Z
 _BUSIEST = ["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD"]
-_SNAPSHOT_LEVELS = 500
+_SNAPSHOT_LEVELS = 20_000  # of all products together
 
 
 def generate(*, products: int = 20, size: int = 10_000_000, seed: int = 7) -> bytes:
@@ -49,10 +49,11 @@ def lines(*, products: int, seed: int) -> Iterator[bytes]:
         sequence += 1
         return f'{{"capture_ts":"{_time(now)}","conn":"c0","data":{frame}}}\n'.encode()
 
+    depth = max(1, _SNAPSHOT_LEVELS // products)
     for name in names:
         yield line(
             "l2_data",
-            _level2(rng, name, prices[name], "snapshot", levels=_SNAPSHOT_LEVELS, now=None),
+            _level2(rng, name, prices[name], "snapshot", levels=depth, now=None),
         )
     while True:
         (name,) = rng.choices(names, cum_weights=weights)

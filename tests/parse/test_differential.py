@@ -70,7 +70,12 @@ def objects(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
         st.text(min_size=1, max_size=4), junk, max_size=1
     )
     known = st.fixed_dictionaries(fields)
-    return st.tuples(unknown, known).map(lambda both: both[0] | both[1])
+    both: st.SearchStrategy[dict[str, Any]] = st.tuples(unknown, known).map(_joined)
+    return both
+
+
+def _joined(both: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    return both[0] | both[1]
 
 
 def rows_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
