@@ -78,7 +78,7 @@ def _joined(both: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
     return both[0] | both[1]
 
 
-def rows_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def rows_of(**fields: st.SearchStrategy[Any]) -> Any:
     return sometimes(st.lists(objects(**fields), max_size=4), junk)
 
 
