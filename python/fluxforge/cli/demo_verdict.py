@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from fluxforge.cli.report import lag, size
 from fluxforge.config import FluxForgeConfig
@@ -88,11 +87,8 @@ def judge(settings: FluxForgeConfig, journal: Path) -> Verdict:
 
 def print_verdict(verdict: Verdict, stats: IngestionStats, *, data_dir: Path) -> None:
     """Tell a person what happened, where it lies and what to try next."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     lake = verdict.lake
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
     ignored = ", ".join(f"{count:,} {name}" for name, count in sorted(lake.ignored.items()))
     facts = {
         "Frames received": f"{stats.frames_received:,} (the exchange sent {verdict.sent_frames:,})",
@@ -108,8 +104,7 @@ def print_verdict(verdict: Verdict, stats: IngestionStats, *, data_dir: Path) ->
         "Data": f"{data_dir}{os.sep}",
     }
     for name, fact in facts.items():
-        table.add_row(name, fact)
-    console.print(table)
+        console.print(f"[bold]{name:<16}[/bold] {fact}")
     if verdict.good:
         console.print("[green]The lake equals what the exchange sent, row for row.[/green]")
     else:

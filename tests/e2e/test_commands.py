@@ -1,0 +1,201 @@
+"""The commands as a person uses them: signals, `run`, the demo, help and version."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from importlib.metadata import version
+
+import psutil
+import pytest
+
+import lake_rows
+import oracle
+import raw_segments
+from processes import clean_environment, run, running, simulator, wait_until
+
+PRODUCTS = "BTC-USD,ETH-USD"
+
+
+def segments(data_dir, state):
+    return sorted((data_dir / "raw" / state / "coinbase").glob("*.ndjson"))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_seals_the_open_segment_and_ends_well(signum, tmp_path):
+    with (
+        simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, _),
+        running("fluxforge-ingest", "--url", url, cwd=tmp_path) as ingest,
+    ):
+        ingest.wait_for("connected to")
+        time.sleep(0.5)
+        assert ingest.stop(signum) == 0, ingest.output
+    assert "Traceback" not in ingest.output
+    assert segments(tmp_path / "data", "active") == []
+    (sealed,) = segments(tmp_path / "data", "ready")
+    last = json.loads(sealed.read_bytes().splitlines()[-1])
+    sent = sum(1 for _ in oracle.journal_frames(tmp_path / "journal.ndjson"))
+    assert last["seal"]["frames"] == sent
+
+
+def test_a_second_ctrl_c_stops_at_once_and_nothing_durable_is_lost(tmp_path):
+    with simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, exchange):
+        with running("fluxforge-ingest", "--url", url, cwd=tmp_path) as ingest:
+            ingest.wait_for("connected to")
+            time.sleep(0.5)
+            # A venue that does not answer the Close keeps the clean stop waiting.
+            exchange.process.send_signal(signal.SIGSTOP)
+            ingest.process.send_signal(signal.SIGINT)
+            ingest.wait_for("press Ctrl-C again")
+            assert ingest.stop(signal.SIGINT) == 130
+            exchange.process.send_signal(signal.SIGCONT)
+        (left,) = segments(tmp_path / "data", "active")
+        durable = Counter(raw_segments.durable_frames(left))
+        assert durable
+        with running("fluxforge-ingest", "--url", url, cwd=tmp_path) as again:
+            again.wait_for("connected to")
+            assert again.stop() == 0
+    recovered, _ = segments(tmp_path / "data", "ready")
+    assert Counter(raw_segments.durable_frames(recovered)) >= durable
+
+
+def test_run_records_and_turns_into_parquet_side_by_side(tmp_path):
+    journal = tmp_path / "journal.ndjson"
+    (tmp_path / "config.yaml").write_text(
+        "ingestion: {segment_max_seconds: 0.5}\netl: {poll_interval: 0.1}\n"
+    )
+    commits = tmp_path / "data" / "processed" / "coinbase" / "_commits"
+    with simulator("--products", PRODUCTS, journal=journal) as (url, exchange):
+        with running("fluxforge", "run", "--url", url, cwd=tmp_path) as both:
+            wait_until(lambda: len(list(commits.glob("*.json"))) >= 2, what=lambda: both.output)
+            assert both.process.poll() is None
+            assert both.stop() == 0, both.output
+        assert exchange.stop() == 0
+    assert segments(tmp_path / "data", "active") == segments(tmp_path / "data", "ready") == []
+    sent = oracle.expected_rows(oracle.journal_frames(journal))
+    assert lake_rows.counters(tmp_path / "data") == sent
+
+
+def test_an_etl_that_dies_beside_a_capture_is_told_and_the_capture_goes_on(tmp_path):
+    with (
+        simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, _),
+        running("fluxforge", "run", "--url", url, cwd=tmp_path) as both,
+    ):
+        both.wait_for("connected to")
+        (etl,) = spawned(both.process.pid)
+        etl.kill()
+        both.wait_for("the ETL beside this capture has ended")
+        assert both.stop() != 0
+    assert len(segments(tmp_path / "data", "ready")) == 1
+
+
+def test_an_etl_does_not_outlive_a_killed_capture(tmp_path):
+    with (
+        simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, _),
+        running("fluxforge", "run", "--url", url, cwd=tmp_path) as both,
+    ):
+        both.wait_for("connected to")
+        (etl,) = spawned(both.process.pid)
+        both.process.kill()
+        assert etl.wait(30) is not None or not etl.is_running()
+
+
+def spawned(pid):
+    """The worker processes of a command, without multiprocessing's resource tracker."""
+    children = psutil.Process(pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_the_demo_says_what_a_person_wants_to_know(tmp_path):
+    done = run("fluxforge", "demo", "--seconds", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for fact in (
+        r"Frames received +[\d,]+ \(the exchange sent [\d,]+\)",
+        r"Durable lag +p50 [\d.]+ ms, p99 [\d.]+ ms",
+        r"Segments +(\d+) sealed, \1 committed",
+        r"Rows +candles [\d,]+, level2 [\d,]+, market_trades [\d,]+, status [\d,]+, ticker",
+        r"Gaps +0",
+        r"Rejected +0 frames",
+        r"Balance +[\d,]+ frames = [\d,]+ into rows",
+        r"Parquet +[\d,]+ files, [\d.]+ \wiB",
+        r"Data +fluxforge-demo/",
+        r"The lake equals what the exchange sent, row for row\.",
+    ):
+        assert re.search(fact, done.stdout), fact
+    query = done.stdout.splitlines()[-1]
+    tried = subprocess.run(
+        shlex.split(query), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert tried.returncode == 0, tried.stderr
+    assert "BTC-USD" in tried.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_starts_anew_but_removes_nothing_of_others(tmp_path):
+    first = run("fluxforge", "demo", "--seconds", "1", cwd=tmp_path)
+    again = run("fluxforge", "demo", "--seconds", "1", cwd=tmp_path)
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("dear")
+    refused = run("fluxforge", "demo", "--data-dir", "mine", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "mine is not empty" in refused.stderr
+    assert (mine / "thesis.txt").read_text() == "dear"
+
+
+def test_two_ingesters_in_one_directory_are_told_apart(tmp_path):
+    with (
+        simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, _),
+        running("fluxforge-ingest", "--url", url, cwd=tmp_path) as first,
+    ):
+        first.wait_for("connected to")
+        second = run("fluxforge-ingest", "--url", url, cwd=tmp_path)
+        assert second.returncode == 2
+        assert "ingestion.writer_id" in second.stderr
+        assert "Traceback" not in second.stderr
+        named = {"FLUXFORGE__INGESTION__WRITER_ID": "second"}
+        third = run("fluxforge-ingest", "--url", url, "--seconds", "1", cwd=tmp_path, env=named)
+        assert third.returncode == 0, third.stderr
+        assert first.stop() == 0
+    assert len(segments(tmp_path / "data", "ready")) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fluxforge"],
+        ["fluxforge", "--help"],
+        ["fluxforge-ingest", "--help"],
+        ["fluxforge-etl", "--help"],
+        *(["fluxforge", name, "-h"] for name in ("demo", "ingest", "etl", "run", "sim", "config")),
+    ],
+)
+def test_help(command, tmp_path):
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_version(tmp_path):
+    assert run("fluxforge", "--version", cwd=tmp_path).stdout.strip() == (
+        f"fluxforge {version('fluxforge')}"
+    )
+
+
+def test_python_dash_m(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fluxforge", "--version"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("fluxforge ")
