@@ -2,6 +2,23 @@
 
 from typing import Literal, final
 
+__all__ = [
+    "Balance",
+    "ConnectionSequence",
+    "ParsedSegment",
+    "Partition",
+    "Recovered",
+    "SegmentHeader",
+    "SegmentParser",
+    "SegmentWriter",
+    "SequenceGap",
+    "Table",
+    "WriterStats",
+    "Xxh3",
+    "__version__",
+    "recover",
+]
+
 __version__: str
 
 # -- writing: rust/fluxforge-py/src/writer.rs ------------------------------------------------

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fluxforge.lake.scan import scan
+from fluxforge.lake.scanning import scan
 
 __all__ = ["scan"]
