@@ -313,3 +313,29 @@ fn a_name_that_is_taken_in_ready_by_another_segment_is_not_replaced() {
         ["1"]
     );
 }
+
+#[test]
+fn a_segment_is_not_published_before_the_one_it_continues() {
+    let mut held_back = 0;
+    for at in 1..60 {
+        let vfs = disk();
+        let first = Builder::new(1, 1, None).group(&["1"]).group(&["2"]);
+        let continues = crate::segment::Continues {
+            uid: first.header.uid.clone(),
+            checkpoint: 1,
+        };
+        first.put(&vfs);
+        Builder::new(2, 2, Some(continues)).group(&["2"]).put(&vfs);
+        vfs.fail_at(vfs.operations() + at, crate::vfs::faulty::Fault::Error);
+        let report = recover(&vfs, &place()).unwrap_or_default();
+        let ready = vfs.list(&place().ready).unwrap();
+        if !ready.contains(&NAME.to_owned()) {
+            assert!(ready.is_empty(), "failure at {at}: {ready:?}");
+            held_back += usize::from(report.len() == 2);
+        }
+        recover(&vfs, &place()).unwrap();
+        assert_eq!(published(&vfs, NAME).0, ["1"], "failure at {at}");
+        assert_eq!(published(&vfs, "segment_20251203T14_00002.ndjson").0, ["2"]);
+    }
+    assert!(held_back > 0, "the failures never hit the first segment");
+}

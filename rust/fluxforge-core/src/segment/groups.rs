@@ -97,7 +97,9 @@ impl<'a> GroupReader<'a> {
 
     fn fill(&mut self) -> io::Result<bool> {
         let have = self.window.len();
-        self.window.resize(have + READ, 0);
+        let left = self.file.len()?.saturating_sub(self.offset + have as u64);
+        self.window
+            .resize(have + usize::try_from(left).unwrap_or(READ).min(READ), 0);
         let read = self
             .file
             .read_at(self.offset + have as u64, &mut self.window[have..]);
