@@ -328,6 +328,7 @@ fn a_segment_is_not_published_before_the_one_it_continues() {
         Builder::new(2, 2, Some(continues)).group(&["2"]).put(&vfs);
         vfs.fail_at(vfs.operations() + at, crate::vfs::faulty::Fault::Error);
         let report = recover(&vfs, &place()).unwrap_or_default();
+        vfs.heal();
         let ready = vfs.list(&place().ready).unwrap();
         if !ready.contains(&NAME.to_owned()) {
             assert!(ready.is_empty(), "failure at {at}: {ready:?}");

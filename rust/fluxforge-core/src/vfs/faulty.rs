@@ -97,6 +97,11 @@ impl FaultyVfs {
         self.world().faults.insert(operation, fault);
     }
 
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        self.world().faults.clear();
+    }
+
     /// After so many operations from now on, nothing works any more.
     pub(crate) fn crash_after(&self, operations: u64) {
         let mut world = self.world();
