@@ -36,9 +36,11 @@ def describe(stats: IngestionStats | None) -> str:
     writer = stats.writer
     line = (
         f"{stats.connected} of {len(stats.collectors)} connections, "
-        f"{stats.frames_received:,} frames ({size(writer.bytes)} durable), "
-        f"durable lag {lag(stats)}, {writer.segments_sealed} segments sealed"
+        f"{stats.frames_received:,} frames ({size(writer.bytes)} durable)"
     )
+    if writer.frames:
+        line += f", durable lag {lag(stats)}"
+    line += f", {writer.segments_sealed} segments sealed"
     if writer.segments_recovered:
         line += f", {writer.segments_recovered} recovered from an earlier run"
     if writer.dropped:

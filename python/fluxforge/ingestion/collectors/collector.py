@@ -123,11 +123,13 @@ class Collector:
             if stop.is_set():
                 return
             started = loop.time()
+            what = "lost the connection to"
             try:
                 await self._session(stop)
             except SegmentWriteError:
                 raise  # an OSError too, but not the network's
             except (OSError, InvalidHandshake, TimeoutError) as error:
+                what = "cannot reach"
                 self.stats.last_error = _describe(error)
             if stop.is_set():
                 return
@@ -135,7 +137,8 @@ class Collector:
                 self._backoff.reset()
             delay = self._backoff.next_delay()
             log.warning(
-                "%s: %s; trying again in %.1f s and for as long as it takes",
+                "%s %s: %s; trying again in %.1f s and for as long as it takes",
+                what,
                 self._settings.url,
                 self.stats.last_error,
                 delay,
@@ -264,4 +267,6 @@ def _is_loopback(url: str) -> bool:
 
 
 def _describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
