@@ -149,7 +149,12 @@ def recover(active_dir: str, ready_dir: str, quarantine_dir: str) -> list[Recove
 
 @final
 class SegmentParser:
-    """Parses a segment that arrives in pieces of any size. Does no I/O."""
+    """Parses a segment that arrives in pieces of any size. Does no I/O.
+
+    ``feed`` is a feed's description (``load_feed(name).spec``); one that makes no sense raises
+    FeedError. ``threads`` is at least 1; the result is the same for any number, and for now one
+    does the work. ``push`` and ``finish`` raise SegmentFormatError for a newer format.
+    """
 
     def __new__(
         cls,
@@ -163,7 +168,11 @@ class SegmentParser:
 
 @final
 class Table:
-    """Rows of one table; any Arrow library reads it: ``pa.table(t)``, ``pl.from_arrow(t)``."""
+    """Rows of one table; any Arrow library reads it: ``pa.table(t)``, ``pl.DataFrame(t)``.
+
+    One batch per partition, in their order, with ``product_id`` (where the table has one) and
+    ``date`` as the last columns. Names of all columns are in ``column_names``.
+    """
 
     num_rows: int
     column_names: list[str]
@@ -182,6 +191,7 @@ class Partition:
     min_capture_ns: int
     max_capture_ns: int
     inexact: int
+    def __len__(self) -> int: ...
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -234,7 +244,12 @@ class ConnectionSequence:
 
 @final
 class ParsedSegment:
-    """Everything that one segment says. Attributes are computed once and shared."""
+    """Everything that one segment says. Attributes are computed once and shared.
+
+    ``tables`` has every table of the feed, also those without rows. ``partitions`` come in the
+    order of table, product and date. ``verified`` says that every byte is covered by checkpoints
+    and seal, and that all agree. ``events`` are the lines that hold events of ours, verbatim.
+    """
 
     tables: dict[str, Table]
     partitions: list[Partition]
