@@ -13,15 +13,18 @@
 //!
 //! 1. The counter, one higher (fresh file, sync, rename, sync of active/): no name twice.
 //! 2. The segment's header and checkpoint 0 under a hidden name, locked, synced; then its name,
-//!    and active/ is synced. A segment is opened by its first group, so none is ever empty.
+//!    and active/ is synced. A segment is opened by its first group; at a rotation while
+//!    connections are open already before the old one is sealed, because its header names them.
 //! 3. Each group with its checkpoint: one write, one fdatasync. Only then is it reported.
-//! 4. By size, age, UTC hour or on request: the seal, as [`crate::seal`] says.
+//! 4. By size, age, UTC hour or on request: the seal, as [`crate::seal`] says. A segment without
+//!    records is never sealed; it is removed.
 //!
 //! # What one finds after a crash
 //!
 //! | crash | then |
 //! |---|---|
 //! | before 2 is done | at most hidden files and an unused number |
+//! | after 2 | a header, which may name open connections: recovery ends them in a `gap` |
 //! | in 3 | a segment whose last checkpoint proves all that was reported; [`crate::recover`] |
 //!
 //! # When the disk refuses
@@ -320,7 +323,8 @@ impl SegmentWriter {
         &self.recovered
     }
 
-    /// Seals the segment that holds everything accepted so far. Blocks until it lies in ready/.
+    /// Seals the segment that holds everything accepted so far. Blocks until it lies in ready/, or
+    /// [`WriterStats::publish_error`] says why it waits in active/.
     pub fn rotate(&self) -> Result<(), SegmentError> {
         let mut state = self.shared.open_state()?;
         state.rotations_asked += 1;

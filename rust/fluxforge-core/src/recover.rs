@@ -14,7 +14,7 @@
 //!   quarantine/, an event `corrupt` says so, and the rest is kept with new checkpoints.
 //! - A connection that was not closed ends in an event `gap` that begins at its last record. If
 //!   the same writer has a later segment here, that is where the connection went on or ended.
-//! - A header and nothing else: removed. A segment without one valid group: quarantine/.
+//! - A header that names no open connections and nothing else: removed. A segment without one valid group: quarantine/.
 //! - A newer format: an error, before anything is touched. Not a segment: left alone.
 //!
 //! # The order in which things reach the disk
@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use crate::segment::{Header, Opening, SegmentError, SegmentName, Uid};
 use crate::vfs::{Vfs, VfsFile};
 
-pub(crate) use connections::OpenConnections;
+pub(crate) use connections::{Changes, OpenConnections, leaves_open};
 pub(crate) use rewrite::{Plan, Rewritten, rewrite};
 
 /// The three directories between which a writer's segments move, on one file system.

@@ -20,7 +20,9 @@
 //! which the file was created. `uid` is 32 lower-case hex digits, the segment's identity. `writer`
 //! is the writer's id or null. `created` is a time. `continues` is null, or `{"uid":…,
 //! "checkpoint":n}`: the disk failed under that other segment, whatever it holds after its
-//! checkpoint `n` was written again here and must be cut there.
+//! checkpoint `n` was written again here and must be cut there. `open`, where there are any, maps
+//! the connections that were open when the segment before was closed to the times of their last
+//! records: a crash before the first group here must still end them in a `gap`.
 //!
 //! **Times** are RFC 3339 in UTC with nine digits, always 30 bytes:
 //! `2025-12-03T14:00:00.123456789Z`.

@@ -61,6 +61,8 @@ pub(crate) struct Engine {
     published_at: u64,
     /// Where the segment before the next one was cut, if the disk failed under it.
     continues: Option<Continues>,
+    /// As the durable records leave them.
+    connections: OpenConnections,
     /// Nothing has become durable since the disk failed, other than by being full.
     failed: bool,
     pub(crate) sealed: u64,
@@ -98,6 +100,7 @@ impl Engine {
             reserved: None,
             published_at: 0,
             continues: None,
+            connections: OpenConnections::default(),
             failed: false,
             sealed: 0,
             poisonings: 0,
@@ -108,7 +111,9 @@ impl Engine {
 
     /// Makes a group durable, in a new segment if need be. An error means: stop.
     pub(crate) fn write(&mut self, group: &mut Group) -> Result<(), SegmentError> {
-        self.rotate_if_due(group.lines.len() as u64)?;
+        if self.is_due(group.lines.len() as u64) {
+            self.change_segment(true)?;
+        }
         let sync = self.config.durability == Durability::Fsync;
         let mut patience = None;
         loop {
@@ -126,6 +131,7 @@ impl Engine {
                 Err(WriteFault::Poisoned(error)) => self.poisoned(&error)?,
             }
         }
+        self.connections.apply(&group.changes);
         self.failed = false;
         self.signals
             .waiting_for_space
@@ -138,7 +144,9 @@ impl Engine {
 
     /// Seals the open segment if its age or the hour says so. Called also when the feed is silent.
     pub(crate) fn tick(&mut self) -> Result<(), SegmentError> {
-        self.rotate_if_due(0)?;
+        if self.has_records() && self.is_due(0) {
+            self.change_segment(true)?;
+        }
         let waited = self.clock.mono_ns().saturating_sub(self.published_at);
         if !self.unpublished.is_empty() && waited >= PUBLISH_RETRY_NS {
             self.publish();
@@ -146,10 +154,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Seals the open segment, if there is one, and publishes. A segment is opened by its first
-    /// group, so none is ever empty.
+    /// Seals the open segment, if there is one with records, and publishes.
     pub(crate) fn rotate(&mut self) -> Result<(), SegmentError> {
+        if self.has_records() {
+            self.change_segment(true)?;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Seals and publishes everything; what cannot be published is safe in active/ and is an error.
+    pub(crate) fn close(&mut self) -> Result<(), SegmentError> {
+        self.change_segment(false)?;
+        self.publish_error.take().map_or(Ok(()), Err)
+    }
+
+    /// Closes the open segment. While connections are open, the next one is there before that: its
+    /// header names them, so that a crash between the two still ends them in a gap.
+    fn change_segment(&mut self, goes_on: bool) -> Result<(), SegmentError> {
+        let had_records = self.has_records();
         if let Some(Open { mut segment, .. }) = self.open.take() {
+            if goes_on && !self.connections.is_empty() {
+                self.open = Some(self.open_successor()?);
+            }
+            if !had_records {
+                // Opened for its header, and then nothing came.
+                let removed = remove(self.vfs.as_ref(), segment.path());
+                drop(segment);
+                self.publish();
+                self.publish_error = self.publish_error.take().or(removed.err());
+                return Ok(());
+            }
             let mut patience = None;
             loop {
                 let unsealed = match segment.seal(self.config.durability) {
@@ -183,12 +218,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Seals and publishes everything; what cannot be published is safe in active/ and is an error.
-    pub(crate) fn close(&mut self) -> Result<(), SegmentError> {
-        self.rotate()?;
-        self.publish_error.take().map_or(Ok(()), Err)
-    }
-
     /// Whether anything is left to do as time passes.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_none() && self.unpublished.is_empty()
@@ -199,15 +228,29 @@ impl Engine {
         self.publish_error.as_ref().map(ToString::to_string)
     }
 
-    fn rotate_if_due(&mut self, incoming: u64) -> Result<(), SegmentError> {
-        let Some(open) = &self.open else {
-            return Ok(());
-        };
+    fn has_records(&self) -> bool {
+        let tally = self.open.as_ref().map(|open| open.segment.tally());
+        tally.is_some_and(|tally| tally.frames + tally.events > 0)
+    }
+
+    fn is_due(&self, incoming: u64) -> bool {
+        let Some(open) = &self.open else { return false };
         let age = self.clock.mono_ns().saturating_sub(open.opened_ns);
-        let is_due = open.segment.len() + incoming > self.config.segment_max_bytes
+        let is_full = open.segment.len() + incoming > self.config.segment_max_bytes;
+        (is_full && self.has_records())
             || age >= self.config.segment_max_ns
-            || Hour::of(self.clock.wall_ns()) > open.hour;
-        if is_due { self.rotate() } else { Ok(()) }
+            || Hour::of(self.clock.wall_ns()) > open.hour
+    }
+
+    fn open_successor(&mut self) -> Result<Open, SegmentError> {
+        let mut patience = None;
+        loop {
+            match self.open_next() {
+                Ok(open) => return Ok(open),
+                Err(error) if error.is_no_space() => self.wait_for_space(&mut patience)?,
+                Err(error) => self.count_failure(&error)?,
+            }
+        }
     }
 
     /// The open segment, a new one if there is none; `None` if opening it failed and may be tried
@@ -246,7 +289,8 @@ impl Engine {
         let uid = Uid::from_bytes(self.clock.unique());
         let continues = self.continues.clone();
         let writer = config.writer.as_deref();
-        let header = Header::new(name.clone(), uid, &config.source, writer, now_ns, continues);
+        let mut header = Header::new(name.clone(), uid, &config.source, writer, now_ns, continues);
+        header.open = self.connections.to_header();
         let mut line = Vec::with_capacity(256);
         header.push(&mut line);
         let opened_ns = self.clock.mono_ns();

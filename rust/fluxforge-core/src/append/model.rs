@@ -90,6 +90,8 @@ struct History {
     clock: Arc<TestClock>,
     sent: Vec<u64>,
     acknowledged: Vec<u64>,
+    /// Stopped on purpose: nobody waits for more on its connection.
+    closed: bool,
 }
 
 impl History {
@@ -98,6 +100,7 @@ impl History {
             clock: Arc::default(),
             sent: Vec::new(),
             acknowledged: Vec::new(),
+            closed: false,
         }
     }
 
@@ -159,7 +162,10 @@ impl History {
         if let Some(name) = left.iter().find(|name| !name.starts_with('.')) {
             return Err(format!("{name} was left in active"));
         }
-        let lake = read_lake(vfs)?;
+        let (lake, ends_in_gap) = read_lake(vfs)?;
+        if !self.closed && !lake.is_empty() && !ends_in_gap {
+            return Err("the connection was open and does not end in a gap".to_owned());
+        }
         let mut unique = lake.clone();
         unique.dedup();
         if unique != lake {
@@ -176,10 +182,11 @@ impl History {
 }
 
 /// The frames of all published segments, in the order of their counters; each uid once.
-fn read_lake(vfs: &FaultyVfs) -> Result<Vec<u64>, String> {
+fn read_lake(vfs: &FaultyVfs) -> Result<(Vec<u64>, bool), String> {
     let ready = config().place.ready;
     let mut segments: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut lake = Vec::new();
+    let mut ends_in_gap = false;
     for name in vfs.list(&ready).map_err(|error| error.to_string())? {
         let path = ready.join(&name);
         let bytes = vfs.read(&path).ok_or("listed and missing")?;
@@ -193,45 +200,50 @@ fn read_lake(vfs: &FaultyVfs) -> Result<Vec<u64>, String> {
             }
             continue;
         }
-        lake.extend(read_segment(vfs, &path, header.uid)?);
+        let (frames, gap) = read_segment(vfs, &path, header.uid)?;
+        lake.extend(frames);
+        ends_in_gap = gap;
     }
-    Ok(lake)
+    Ok((lake, ends_in_gap))
 }
 
+/// A sealed segment's frames, and whether its last record says that the connection was lost.
 fn read_segment(
     vfs: &FaultyVfs,
     path: &Path,
     uid: crate::segment::Uid,
-) -> Result<Vec<u64>, String> {
+) -> Result<(Vec<u64>, bool), String> {
     let file = vfs.open(path).map_err(|error| error.to_string())?;
     let mut reader = GroupReader::new(file.as_ref(), uid);
-    let mut ids = Vec::new();
-    let mut sealed = false;
+    let (mut ids, mut gap, mut sealed) = (Vec::new(), false, false);
     while let Some(piece) = reader.next_piece().map_err(|error| error.to_string())? {
         match piece {
-            Piece::Group { lines, .. } => ids.extend(
-                lines
-                    .split(|&b| b == b'\n')
-                    .filter_map(Record::read)
-                    .filter_map(|record| match record.body {
-                        Body::Frame(frame) => frame.bytes(),
-                        Body::Event(_) => None,
-                    })
-                    .map(|frame| {
-                        serde_json::from_slice::<serde_json::Value>(&frame).unwrap()["id"]
-                            .as_u64()
-                            .unwrap()
-                    }),
-            ),
+            Piece::Group { lines, .. } => {
+                for record in lines.split(|&b| b == b'\n').filter_map(Record::read) {
+                    match record.body {
+                        Body::Frame(frame) => {
+                            gap = false;
+                            ids.push(id_of(&frame.bytes().expect("sound")));
+                        }
+                        Body::Event(event) => gap = event.starts_with(br#"{"kind":"gap""#),
+                    }
+                }
+            }
             Piece::Seal(_) => sealed = true,
             other => return Err(format!("{}: {other:?}", path.display())),
         }
     }
     if sealed {
-        Ok(ids)
+        Ok((ids, gap))
     } else {
         Err(format!("{} is not sealed", path.display()))
     }
+}
+
+fn id_of(frame: &[u8]) -> u64 {
+    serde_json::from_slice::<serde_json::Value>(frame).unwrap()["id"]
+        .as_u64()
+        .unwrap()
 }
 
 fn disk(faults: &[(u64, Fault)], omit: Omit) -> FaultyVfs {
@@ -346,6 +358,7 @@ fn a_failed_sync_goes_on_in_a_segment_that_continues() {
     vfs.fail_at(vfs.operations() + 2, Fault::Error);
     assert!(history.write(&mut engine, 3));
     engine.close().unwrap();
+    history.closed = true;
     assert_eq!(engine.poisonings, 1);
     drop(engine);
     history.judge(&vfs.after_power_cut(&mut Chance(1))).unwrap();
@@ -390,6 +403,7 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     helper.join().unwrap();
     assert_eq!(engine.poisonings, 0, "a full disk is no failure");
     engine.close().unwrap();
+    history.closed = true;
     drop(engine);
     history.judge(&vfs.after_power_cut(&mut Chance(3))).unwrap();
 }

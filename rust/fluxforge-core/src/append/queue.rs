@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::recover::{Changes, leaves_open};
 use crate::segment::{Tally, push_event, push_frame, push_timestamp};
 
 /// A quarter of the largest group.
@@ -183,6 +184,8 @@ pub(crate) struct Group {
     pub(crate) lines: Vec<u8>,
     /// What they count.
     pub(crate) tally: Tally,
+    /// What they change about which connections are open.
+    pub(crate) changes: Changes,
     /// The queue's bytes that they were.
     pub(crate) weight: usize,
 }
@@ -199,6 +202,7 @@ impl Group {
             self.lines.shrink_to(Self::LIMIT);
         }
         self.tally = Tally::default();
+        self.changes.clear();
         for block in &mut self.blocks {
             let mut at = 0;
             for entry in &block.entries {
@@ -214,6 +218,12 @@ impl Group {
                     push_frame(&mut self.lines, entry.capture_ns, conn, text);
                     self.tally.frame(entry.capture_ns);
                 }
+                let leaves_open = if entry.is_event {
+                    leaves_open(text)
+                } else {
+                    Some(true)
+                };
+                note(&mut self.changes, conn, entry.capture_ns, leaves_open);
                 at = end;
             }
             block.bytes.clear();
@@ -231,5 +241,17 @@ impl Group {
     /// How many records it holds.
     pub(crate) fn records(&self) -> u64 {
         self.tally.frames + self.tally.events
+    }
+}
+
+/// Remembers what a record changes about its connection.
+fn note(changes: &mut Changes, conn: &str, capture_ns: i64, leaves_open: Option<bool>) {
+    let Some(stays) = leaves_open.filter(|_| !conn.is_empty()) else {
+        return;
+    };
+    let last = stays.then_some(capture_ns);
+    match changes.get_mut(conn) {
+        Some(known) => *known = last,
+        None => drop(changes.insert(conn.to_owned(), last)),
     }
 }

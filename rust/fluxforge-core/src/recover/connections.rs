@@ -4,12 +4,28 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::segment::{Body, Record, Tally, push_event, push_timestamp};
+use crate::segment::{Body, Header, Record, Tally, parse_timestamp, push_event, push_timestamp};
 
 /// The connections that have records and no `disconnected` after them, with the time of their
 /// last record. Ordered, because what recovery writes must not depend on chance.
 #[derive(Debug, Default)]
 pub(crate) struct OpenConnections(BTreeMap<String, i64>);
+
+/// What a group's records change about that: the time of the last record, or `None`: closed.
+pub(crate) type Changes = BTreeMap<String, Option<i64>>;
+
+/// Says whether an event of ours leaves its connection open (`Some(true)`), closes it, or tells
+/// about its past only (`None`).
+pub(crate) fn leaves_open(event: &[u8]) -> Option<bool> {
+    let kind = serde_json::from_slice::<Kind<'_>>(event)
+        .ok()
+        .map(|event| event.kind);
+    match kind.as_deref() {
+        Some("disconnected" | "gap") => Some(false),
+        Some("dropped") => None,
+        _ => Some(true),
+    }
+}
 
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -34,18 +50,52 @@ impl OpenConnections {
                 }
                 Body::Event(event) => {
                     tally.event(record.capture_ns);
-                    match serde_json::from_slice::<Kind<'_>>(event) {
-                        Ok(event) if matches!(&*event.kind, "disconnected" | "gap") => {
-                            self.closed(record.conn);
-                        }
-                        // It tells about the past of a connection, not that it is open.
-                        Ok(event) if event.kind == "dropped" => {}
-                        _ => self.seen(record.conn, record.capture_ns),
+                    match leaves_open(event) {
+                        Some(true) => self.seen(record.conn, record.capture_ns),
+                        Some(false) => self.closed(record.conn),
+                        None => {}
                     }
                 }
             }
         }
         tally
+    }
+
+    /// Takes over what a header says about the segment before it.
+    pub(crate) fn carry(&mut self, header: &Header) {
+        for (conn, last) in &header.open {
+            if let Some(last_ns) = parse_timestamp(last.as_bytes()) {
+                self.seen(Some(conn), last_ns);
+            }
+        }
+    }
+
+    /// What the next header has to say.
+    pub(crate) fn to_header(&self) -> BTreeMap<String, String> {
+        let text = |&last_ns: &i64| {
+            let mut out = Vec::with_capacity(30);
+            push_timestamp(&mut out, last_ns);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        self.0
+            .iter()
+            .map(|(conn, last_ns)| (conn.clone(), text(last_ns)))
+            .collect()
+    }
+
+    /// Takes over what a group changed, once it is durable.
+    pub(crate) fn apply(&mut self, changes: &Changes) {
+        for (conn, last) in changes {
+            match last {
+                Some(last_ns) => self.seen(Some(conn), *last_ns),
+                None => self.closed(Some(conn)),
+            }
+        }
+    }
+
+    /// Says whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn seen(&mut self, conn: Option<&str>, capture_ns: i64) {

@@ -115,6 +115,7 @@ impl<'a> Copy<'a> {
         open: &'a mut OpenConnections,
     ) -> Self {
         let last_ns = parse_timestamp(header.created.as_bytes()).unwrap_or(0);
+        open.carry(&header);
         Self {
             vfs,
             path,

@@ -1,5 +1,6 @@
 //! Line 1: who wrote the segment, and what it is called.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,10 @@ pub struct Header {
     pub created: String,
     /// The segment that this one goes on from, if the disk failed under it.
     pub continues: Option<Continues>,
+    /// The connections that were open when the segment before it was closed, each with the time
+    /// of its last record.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<String, String>,
 }
 
 /// What a file's first line makes of it.
@@ -122,6 +127,7 @@ impl Header {
             writer: writer.map(str::to_owned),
             created: String::from_utf8_lossy(&created).into_owned(),
             continues,
+            open: BTreeMap::new(),
         }
     }
 
