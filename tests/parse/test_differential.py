@@ -219,7 +219,7 @@ def agree(texts: list[bytes], numbers: Literal["float64", "decimal"]) -> None:
     assert parsed.balance.ignored == ignored
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.tuples(frames, st.integers(0, 15), st.integers(0, 2**32)), min_size=1, max_size=5),
     st.sampled_from(["float64", "decimal"]),
@@ -234,7 +234,7 @@ def test_messages_of_any_shape(
     agree(texts, numbers)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(frames, st.integers(0, 15), st.integers(0, 2**32), st.data())
 def test_damaged_messages(frame: Any, flags: int, seed: int, data: st.DataObject) -> None:
     text = written(frame, random.Random(seed), How(flags)).encode("utf-8", "replace")

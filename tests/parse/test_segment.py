@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,30 @@ def test_a_product_that_cannot_be_a_directory_is_refused(product_id: Any) -> Non
 def test_other_products_are_kept_as_they_are(product_id: Any) -> None:
     (partition,) = parse_segment(envelope(level2(update(), product_id=product_id))).partitions
     assert partition.product_id == product_id
+
+
+def test_keys_may_come_in_any_order() -> None:
+    value = json.loads(level2(update(), update(side="offer"), product_id="A-B"))
+    (event,) = value["events"]
+    other = dict(event, type="snapshot", product_id="C-D")
+    (alone,) = parse_segment(envelope(compact(value))).partitions
+    wanted = pa.table(alone).drop_columns("item").to_pylist()
+    for keys in permutations(event):
+        for top in (list(value), list(value)[::-1]):
+            # The other event stands first: what it says must not reach into the next.
+            turned = [{k: e[k] for k in keys} for e in (other, event)]
+            frame = compact({k: {**value, "events": turned}[k] for k in top})
+            table = pa.table(parse_segment(envelope(frame)).partitions[0])
+            assert table.drop_columns("item").to_pylist() == wanted
+
+
+def test_an_event_without_a_product_does_not_take_its_neighbour_s() -> None:
+    value = json.loads(level2(update()))
+    value["events"].append({"updates": [update()]})
+    assert parse_segment(envelope(compact(value))).balance.rejected == 1
+    value["events"][1] = {"product_id": "A-B", "updates": [update()]}
+    parsed = parse_segment(envelope(compact(value)))
+    assert pa.table(parsed.tables["level2"]).column("event_type").to_pylist() == [None, "update"]
 
 
 def test_nulls_sentinels_and_absent_fields() -> None:

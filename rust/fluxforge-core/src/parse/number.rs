@@ -329,6 +329,15 @@ mod tests {
         }
 
         #[test]
+        fn a_float_is_the_nearest_where_one_step_ceases_to_be_exact(
+            mantissa in (1_u64 << 52)..(1 << 56), exponent in -25_i32..=25)
+        {
+            let of = format!("{mantissa}e{exponent}");
+            let (value, _) = text(&of).unwrap().to_f64().unwrap();
+            prop_assert_eq!(value.to_bits(), of.parse::<f64>().unwrap().to_bits());
+        }
+
+        #[test]
         fn a_decimal_says_what_its_digits_say(units in -(10_i128.pow(38) - 1)..10_i128.pow(38), zeros in 0_usize..30) {
             let magnitude = format!("{:019}", units.unsigned_abs());
             let (whole, fraction) = magnitude.split_at(magnitude.len() - 18);
