@@ -9,6 +9,9 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from itertools import chain
+
+import pytest
 
 import lake_rows
 import oracle
@@ -22,36 +25,47 @@ def start_ingest(url, data_dir, home):
     return Running("fluxforge-ingest", "--url", url, "--data-dir", str(data_dir), cwd=home)
 
 
-def test_ingest_killed_at_random_moments_loses_nothing_acknowledged(tmp_path):
+@pytest.mark.parametrize(
+    "kills", [pytest.param(20, id="20"), pytest.param(200, id="200", marks=pytest.mark.slow)]
+)
+@pytest.mark.timeout(3600)
+def test_ingest_killed_at_random_moments_loses_nothing_acknowledged(kills, tmp_path):
+    """At the full rate of the socket; each kill is followed by recovery, the ETL and the oracle."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    journal, data_dir = tmp_path / "journal.ndjson", tmp_path / "data"
-    active = data_dir / "raw" / "active" / "coinbase"
-    acknowledged: Counter[str] = Counter()
-    with simulator("--rate", "3000", "--products", PRODUCTS, journal=journal) as (url, exchange):
-        for _ in range(4):
+    journal = tmp_path / "journal.ndjson"
+    acknowledged: list[Counter[str]] = []
+    with simulator("--rate", "0", "--products", PRODUCTS, journal=journal) as (url, exchange):
+        for kill in range(kills):
+            data_dir = tmp_path / f"data-{kill}"
             ingest = start_ingest(url, data_dir, tmp_path)
             ingest.wait_for("connected to")
-            time.sleep(rng.uniform(0.2, 1.5))
+            time.sleep(rng.uniform(0, 0.4))
             ingest.kill()
-            for segment in active.glob("*.ndjson"):
-                acknowledged.update(raw_segments.durable_frames(segment))
-        last = start_ingest(url, data_dir, tmp_path)
-        last.wait_for("connected to")
-        time.sleep(0.5)
-        assert last.stop() == 0, last.output
+            active = (data_dir / "raw" / "active" / "coinbase").glob("*.ndjson")
+            frames = (raw_segments.durable_frames(segment) for segment in active)
+            acknowledged.append(Counter(chain.from_iterable(frames)))
+            recovering = start_ingest(url, data_dir, tmp_path)
+            recovering.wait_for("connected to")
+            assert recovering.stop() == 0, recovering.output
         assert exchange.stop() == 0, exchange.output
 
-    done = run("fluxforge-etl", "--once", "--data-dir", str(data_dir), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert acknowledged
-    must = oracle.expected_rows(acknowledged.elements())
-    sent = oracle.expected_rows(oracle.journal_frames(journal))
-    lake = lake_rows.counters(data_dir)
-    for table, rows in lake.items():
-        assert must.get(table, Counter()) <= rows <= sent[table], table
-    assert set(must) <= set(lake)
+    assert sum(map(Counter.total, acknowledged)) > 0
+    for kill, durable in enumerate(acknowledged):
+        data_dir = tmp_path / f"data-{kill}"
+        done = run("fluxforge-etl", "--once", "--data-dir", str(data_dir), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        must = oracle.expected_rows(durable.elements())
+        # Each start makes one connection: the one that was killed, and the one that recovered.
+        conns = (2 * kill + 1, 2 * kill + 2)
+        sent = oracle.expected_rows(
+            chain.from_iterable(oracle.journal_frames(journal, conn=conn) for conn in conns)
+        )
+        lake = lake_rows.counters(data_dir)
+        for table in set(must) | set(lake):
+            rows = lake.get(table, Counter())
+            assert must.get(table, Counter()) <= rows <= sent[table], (kill, table)
 
 
 def test_etl_killed_at_random_moments_gives_each_row_once(tmp_path):
