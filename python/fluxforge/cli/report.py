@@ -47,4 +47,6 @@ def describe(stats: IngestionStats | None) -> str:
         line += f", {writer.dropped:,} frames DROPPED (recorded as events)"
     if writer.waiting_for_space:
         line += ", WAITING FOR DISK SPACE"
+    if writer.publish_error:
+        line += f", SEALED SEGMENTS STAY IN active/: {writer.publish_error}"
     return line
