@@ -13,6 +13,14 @@ pub mod seal;
 pub mod segment;
 pub mod vfs;
 
+// -- the segment: looked at ----------------------------------------------------------------------
+pub mod inspect;
+
 // -- the segment: read into Arrow --------------------------------------------------------------
 pub mod parse;
 pub mod schema;
+
+// -- any bytes ---------------------------------------------------------------------------------
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;

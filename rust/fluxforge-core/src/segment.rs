@@ -61,6 +61,15 @@
 //! What reaches the disk in which order is written at the top of [`crate::append`],
 //! [`crate::seal`] and [`crate::recover`].
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        reason = "the fuzz targets use a part of what the tests need"
+    )
+)]
+pub(crate) mod builder;
 mod checkpoint;
 mod encode;
 mod error;
@@ -76,14 +85,14 @@ mod time;
 pub use checkpoint::Checkpoint;
 pub use encode::{conn_is_valid, push_event, push_frame};
 pub use error::SegmentError;
-pub use groups::{GroupReader, Piece};
+pub use groups::{GroupReader, Groups, Piece};
 pub use hash::Xxh3;
 pub use header::{Continues, FORMAT, Header, Opening, Uid};
 pub use json::{MAX_DEPTH, is_one_line_json};
 pub use line::{Body, Payload, Record};
 pub use name::{Hour, SegmentName, writer_id_is_valid};
 pub use sealing::{Durability, SealLine, Tally};
-pub use time::{parse_timestamp, push_timestamp};
+pub use time::{parse_timestamp, push_timestamp, timestamp};
 
 pub(crate) use encode::event_kind;
 pub(crate) use error::is_no_space;

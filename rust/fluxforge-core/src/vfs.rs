@@ -4,7 +4,14 @@
 //! trait knows which of the two it has.
 
 mod disk;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        reason = "the fuzz targets use a part of what the tests need"
+    )
+)]
 pub(crate) mod faulty;
 
 use std::fmt::Debug;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::segment::{Body, Header, Record, Tally, parse_timestamp, push_event, push_timestamp};
+use crate::segment::{
+    Body, Header, Record, Tally, parse_timestamp, push_event, push_timestamp, timestamp,
+};
 
 /// The connections that have records and no `disconnected` after them, with the time of their
 /// last record. Ordered, because what recovery writes must not depend on chance.
@@ -72,14 +74,9 @@ impl OpenConnections {
 
     /// What the next header has to say.
     pub(crate) fn to_header(&self) -> BTreeMap<String, String> {
-        let text = |&last_ns: &i64| {
-            let mut out = Vec::with_capacity(30);
-            push_timestamp(&mut out, last_ns);
-            String::from_utf8_lossy(&out).into_owned()
-        };
         self.0
             .iter()
-            .map(|(conn, last_ns)| (conn.clone(), text(last_ns)))
+            .map(|(conn, last_ns)| (conn.clone(), timestamp(*last_ns)))
             .collect()
     }
 

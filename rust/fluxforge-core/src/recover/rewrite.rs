@@ -11,8 +11,8 @@ use super::OpenConnections;
 use crate::append::active::{ActiveSegment, WriteFault};
 use crate::seal::SealedSegment;
 use crate::segment::{
-    Checkpoint, Durability, GroupReader, Header, Piece, SegmentError, Tally, parse_timestamp,
-    push_event,
+    Checkpoint, Durability, GroupReader, Header, Opening, Piece, SegmentError, Tally,
+    parse_timestamp, push_event,
 };
 use crate::vfs::{Vfs, VfsFile, append_all, read_to_end};
 
@@ -74,7 +74,9 @@ pub(crate) fn rewrite(
             Piece::Group { checkpoint, .. } if plan.cut.is_some_and(|cut| checkpoint.n > cut) => {
                 break;
             }
-            Piece::Group { lines, checkpoint } => copy.group(lines, &checkpoint)?,
+            Piece::Group {
+                lines, checkpoint, ..
+            } => copy.group(lines, &checkpoint)?,
             Piece::Corrupt { offset, bytes } => copy.corrupt(offset, &bytes)?,
             Piece::Seal(seal) => copy.sealed = Some(seal.durability),
             Piece::Tail { .. } if plan.cut.is_some() => {}
@@ -136,7 +138,8 @@ impl<'a> Copy<'a> {
     }
 
     fn group(&mut self, mut lines: Vec<u8>, proof: &Checkpoint) -> Result<(), SegmentError> {
-        let is_header = proof.n == 0;
+        // By what it says, not by its number: a sum can be right over a number that is not.
+        let is_header = Opening::read(&lines) == Opening::Segment(self.header.clone());
         if self.fresh.is_none() {
             let mut rebuilt = Vec::new();
             if !is_header {

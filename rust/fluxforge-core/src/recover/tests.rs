@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::segment::{Body, Checkpoint, GroupReader, Piece, Record, Uid, push_event, push_frame};
+use crate::segment::builder::Builder;
+use crate::segment::{Body, GroupReader, Piece, Record, push_event};
 use crate::vfs::faulty::FaultyVfs;
 
 const NAME: &str = "segment_20251203T14_00001.ndjson";
@@ -24,62 +25,7 @@ fn disk() -> FaultyVfs {
     vfs
 }
 
-/// Builds a segment group by group and knows where each begins.
-struct Builder {
-    header: Header,
-    bytes: Vec<u8>,
-    starts: Vec<usize>,
-    last: Checkpoint,
-}
-
 impl Builder {
-    fn new(uid: u8, counter: u64, continues: Option<crate::segment::Continues>) -> Self {
-        let name = format!("segment_20251203T14_{counter:05}.ndjson");
-        let uid = Uid::from_bytes([uid; 16]);
-        let header = Header::new(name, uid, "test", None, 0, continues);
-        let mut bytes = Vec::new();
-        header.push(&mut bytes);
-        let last = Checkpoint {
-            n: 0,
-            frames: 0,
-            bytes: 0,
-            mono_ns: 1,
-            prev: 0,
-            crc32c: 0,
-        };
-        let mut builder = Self {
-            header,
-            bytes,
-            starts: vec![0],
-            last,
-        };
-        builder.checkpoint(0);
-        builder
-    }
-
-    fn checkpoint(&mut self, start: usize) {
-        self.last.bytes = self.bytes.len() as u64;
-        self.last.crc32c = self.last.push(&mut self.bytes, start, &self.header.uid);
-        self.starts.push(self.bytes.len());
-    }
-
-    fn group(mut self, frames: &[&str]) -> Self {
-        let start = self.bytes.len();
-        for frame in frames {
-            push_frame(&mut self.bytes, 5, "c1", frame.as_bytes());
-        }
-        self.last.n += 1;
-        self.last.frames += frames.len() as u64;
-        self.last.prev = self.last.crc32c;
-        self.checkpoint(start);
-        self
-    }
-
-    fn torn(mut self, tail: &[u8]) -> Self {
-        self.bytes.extend_from_slice(tail);
-        self
-    }
-
     fn put(&self, vfs: &FaultyVfs) {
         vfs.put(&place().active.join(&self.header.name), &self.bytes);
     }
@@ -150,17 +96,9 @@ fn torn_bytes_are_cut_and_kept_in_an_event() {
 #[test]
 fn a_connection_that_said_goodbye_leaves_no_gap() {
     let vfs = disk();
-    let mut builder = Builder::new(1, 1, None).group(&["1"]);
-    let start = builder.bytes.len();
-    push_event(
-        &mut builder.bytes,
-        9,
-        Some("c1"),
-        br#"{"kind":"disconnected"}"#,
-    );
-    builder.last.n += 1;
-    builder.last.prev = builder.last.crc32c;
-    builder.checkpoint(start);
+    let mut goodbye = Vec::new();
+    push_event(&mut goodbye, 9, Some("c1"), br#"{"kind":"disconnected"}"#);
+    let builder = Builder::new(1, 1, None).group(&["1"]).lines(&goodbye);
     builder.put(&vfs);
     recover(&vfs, &place()).unwrap();
     assert_eq!(published(&vfs, NAME).1, ["disconnected"]);
@@ -267,6 +205,19 @@ fn a_segment_without_proof_goes_to_quarantine_whole() {
         vfs.read(&place().quarantine.join(NAME)).unwrap(),
         builder.bytes
     );
+}
+
+#[test]
+fn a_group_with_the_headers_number_is_not_taken_for_the_header() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None);
+    let at = builder.starts[1] - 10;
+    builder.bytes[at] ^= 1;
+    // The next number after this is the header's own, 0.
+    builder.last.n = u64::MAX;
+    builder.group(&["1"]).put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(published(&vfs, NAME).0, ["1"]);
 }
 
 #[test]

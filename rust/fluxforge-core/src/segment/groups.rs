@@ -1,4 +1,6 @@
 //! A segment's groups, one after another, each proved or called by its name.
+//!
+//! [`Groups`] does no I/O: it is fed. [`GroupReader`] feeds it a file.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,6 +24,8 @@ pub enum Piece {
         lines: Vec<u8>,
         /// What proves them.
         checkpoint: Checkpoint,
+        /// Where the checkpoint's line ends.
+        end: u64,
     },
     /// Bytes before a valid group that no checkpoint proves: corruption.
     Corrupt {
@@ -41,16 +45,16 @@ pub enum Piece {
     },
 }
 
-/// Walks a segment's groups from its first byte. The first group is the header line.
+/// Tells a segment's groups apart as its bytes come, from the first byte on. The first group is
+/// the header line.
 ///
 /// Memory is bounded by the largest run between two valid checkpoints.
 #[derive(Debug)]
-pub struct GroupReader<'a> {
-    file: &'a dyn VfsFile,
+pub struct Groups {
     uid: Uid,
-    /// The bytes since the last valid checkpoint that have been read.
+    /// The bytes since the last valid checkpoint that have come.
     window: Vec<u8>,
-    /// Where the window begins in the file.
+    /// Where the window begins in the segment.
     offset: u64,
     /// How much of the window has been looked through for checkpoints; a line's beginning.
     looked: usize,
@@ -61,11 +65,10 @@ pub struct GroupReader<'a> {
     ended: bool,
 }
 
-impl<'a> GroupReader<'a> {
-    /// A reader of the segment with this identity.
-    pub fn new(file: &'a dyn VfsFile, uid: Uid) -> Self {
+impl Groups {
+    /// Of the segment with this identity.
+    pub fn new(uid: Uid) -> Self {
         Self {
-            file,
             uid,
             window: Vec::new(),
             offset: 0,
@@ -78,33 +81,28 @@ impl<'a> GroupReader<'a> {
         }
     }
 
-    /// The next piece; `None` after the seal or the tail.
-    pub fn next_piece(&mut self) -> io::Result<Option<Piece>> {
+    /// Takes the bytes that come next; then ask for pieces until there is none.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.window.extend_from_slice(bytes);
+    }
+
+    /// Says that no more bytes come. What is left is the seal or the tail.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next piece, if the bytes that have come hold a whole one.
+    pub fn next_piece(&mut self) -> Option<Piece> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
-                return Ok(Some(piece));
-            }
-            if self.ended {
-                return Ok(None);
+                return Some(piece);
             }
             match memchr::memchr(b'\n', &self.window[self.looked..]) {
                 Some(len) => self.line(self.looked + len),
-                None if !self.fill()? => self.finish(),
-                None => {}
+                None if self.ended => return self.take_rest(),
+                None => return None,
             }
         }
-    }
-
-    fn fill(&mut self) -> io::Result<bool> {
-        let have = self.window.len();
-        let left = self.file.len()?.saturating_sub(self.offset + have as u64);
-        self.window
-            .resize(have + usize::try_from(left).unwrap_or(READ).min(READ), 0);
-        let read = self
-            .file
-            .read_at(self.offset + have as u64, &mut self.window[have..]);
-        self.window.truncate(have + *read.as_ref().unwrap_or(&0));
-        Ok(read? > 0)
     }
 
     /// Looks at the line that ends at `end` in the window (where its line break stands).
@@ -124,10 +122,14 @@ impl<'a> GroupReader<'a> {
             });
         }
         let lines = self.window[start..begin].to_vec();
-        self.ready.push_back(Piece::Group { lines, checkpoint });
         self.hash.update(&self.window[..=end]);
         self.window.drain(..=end);
         self.offset += end as u64 + 1;
+        self.ready.push_back(Piece::Group {
+            lines,
+            checkpoint,
+            end: self.offset,
+        });
         self.looked = 0;
         self.last = Some(checkpoint);
     }
@@ -137,7 +139,8 @@ impl<'a> GroupReader<'a> {
         let Self {
             window, uid, last, ..
         } = self;
-        let (next_n, chain) = last.map_or((0, 0), |last| (last.n + 1, last.crc32c));
+        // Whoever writes sums can write the greatest number too.
+        let (next_n, chain) = last.map_or((0, 0), |last| (last.n.saturating_add(1), last.crc32c));
         let proved_from = |start: usize| checkpoint.proves(uid, &window[start..end]);
         if checkpoint.n == next_n && checkpoint.prev == chain && proved_from(0) {
             return Some(0);
@@ -155,24 +158,67 @@ impl<'a> GroupReader<'a> {
     }
 
     /// Calls what is left in the window by its name.
-    fn finish(&mut self) {
-        self.ended = true;
-        if self.window.is_empty() {
-            return;
+    fn take_rest(&mut self) -> Option<Piece> {
+        let (offset, bytes) = (self.offset, std::mem::take(&mut self.window));
+        self.looked = 0;
+        if bytes.is_empty() {
+            return None;
         }
         let is_sealed = |seal: &SealLine| {
-            seal.bytes == self.offset && seal.xxh3 == format!("{:016x}", self.hash.digest())
+            seal.bytes == offset && seal.xxh3 == format!("{:016x}", self.hash.digest())
         };
-        let one_line = self
-            .window
+        let one_line = bytes
             .strip_suffix(b"\n")
             .filter(|line| !line.contains(&b'\n'));
-        match one_line.and_then(SealLine::read).filter(is_sealed) {
-            Some(seal) => self.ready.push_back(Piece::Seal(seal)),
-            None => self.ready.push_back(Piece::Tail {
-                offset: self.offset,
-                bytes: std::mem::take(&mut self.window),
-            }),
+        Some(match one_line.and_then(SealLine::read).filter(is_sealed) {
+            Some(seal) => Piece::Seal(seal),
+            None => Piece::Tail { offset, bytes },
+        })
+    }
+}
+
+/// Reads a file's groups.
+#[derive(Debug)]
+pub struct GroupReader<'a> {
+    file: &'a dyn VfsFile,
+    read: u64,
+    groups: Groups,
+}
+
+impl<'a> GroupReader<'a> {
+    /// A reader of the segment with this identity.
+    pub fn new(file: &'a dyn VfsFile, uid: Uid) -> Self {
+        Self {
+            file,
+            read: 0,
+            groups: Groups::new(uid),
         }
+    }
+
+    /// The next piece; `None` after the seal or the tail.
+    pub fn next_piece(&mut self) -> io::Result<Option<Piece>> {
+        loop {
+            if let Some(piece) = self.groups.next_piece() {
+                return Ok(Some(piece));
+            }
+            if self.groups.ended {
+                return Ok(None);
+            }
+            if !self.fill()? {
+                self.groups.end();
+            }
+        }
+    }
+
+    /// Reads straight into the window: a copy less per byte.
+    fn fill(&mut self) -> io::Result<bool> {
+        let window = &mut self.groups.window;
+        let have = window.len();
+        let left = self.file.len()?.saturating_sub(self.read);
+        window.resize(have + usize::try_from(left).unwrap_or(READ).min(READ), 0);
+        let read = self.file.read_at(self.read, &mut window[have..]);
+        window.truncate(have + *read.as_ref().unwrap_or(&0));
+        self.read += *read.as_ref().unwrap_or(&0) as u64;
+        Ok(read? > 0)
     }
 }

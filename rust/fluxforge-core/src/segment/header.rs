@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::push_timestamp;
+use super::time::timestamp;
 
 /// The format this version writes, and the newest it reads.
 pub const FORMAT: u64 = 1;
@@ -117,15 +117,13 @@ impl Header {
         created_ns: i64,
         continues: Option<Continues>,
     ) -> Self {
-        let mut created = Vec::with_capacity(30);
-        push_timestamp(&mut created, created_ns);
         Self {
             format: FORMAT,
             name,
             uid,
             source: source.to_owned(),
             writer: writer.map(str::to_owned),
-            created: String::from_utf8_lossy(&created).into_owned(),
+            created: timestamp(created_ns),
             continues,
             open: BTreeMap::new(),
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::push_timestamp;
+use super::time::timestamp;
 
 /// What a writer promises when it calls a record durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,18 +80,13 @@ struct Line<T> {
 impl SealLine {
     /// The seal of a segment with these counts, this length and this hash.
     pub fn new(tally: &Tally, bytes: u64, xxh3: u64, durability: Durability) -> Self {
-        let text = |unix_ns: i64| {
-            let mut out = Vec::with_capacity(30);
-            push_timestamp(&mut out, unix_ns);
-            String::from_utf8_lossy(&out).into_owned()
-        };
         Self {
             frames: tally.frames,
             events: tally.events,
             bytes,
             xxh3: format!("{xxh3:016x}"),
-            first_ts: tally.span.map(|(first, _)| text(first)),
-            last_ts: tally.span.map(|(_, last)| text(last)),
+            first_ts: tally.span.map(|(first, _)| timestamp(first)),
+            last_ts: tally.span.map(|(_, last)| timestamp(last)),
             durability,
         }
     }

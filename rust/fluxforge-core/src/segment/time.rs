@@ -27,6 +27,13 @@ fn put(digits: &mut [u8], mut value: i64) {
     }
 }
 
+/// The same as a text of its own.
+pub fn timestamp(unix_ns: i64) -> String {
+    let mut text = Vec::with_capacity(30);
+    push_timestamp(&mut text, unix_ns);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// Reads back what [`push_timestamp`] wrote; anything else is `None`.
 pub fn parse_timestamp(text: &[u8]) -> Option<i64> {
     let text: &[u8; 30] = text.try_into().ok()?;
