@@ -30,7 +30,9 @@ def make_commit(*, frames=0, parsed=0, ignored=None, **changes) -> Commit:
         "worker": "test",
         "committed_at": "2025-12-03T15:00:00.000000Z",
         "recipe": {"format": 1},
-        "raw": Raw(bytes=0, xxh3="0" * 16, header=True, sealed=True, verified=True),
+        "raw": Raw(
+            file="segment.ndjson", bytes=0, xxh3="0" * 16, header=True, sealed=True, verified=True
+        ),
         "parts": (),
         "balance": Balance(
             frames=frames,

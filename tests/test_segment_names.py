@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxforge.errors import SegmentFormatError
-from fluxforge.segment import SegmentName, read_header, segment_uid
+from fluxforge.segment import SegmentName, read_header
 
 HEADER = {
     "format": 1, "name": "segment_20251203T14_00001", "uid": "0f" * 16, "source": "coinbase",
@@ -87,15 +87,14 @@ def test_a_header_says_who_the_segment_is() -> None:
     header = read_header(line())
     assert header is not None
     assert (header.uid, header.writer, header.source) == ("0f" * 16, "tokyo-1", "coinbase")
-    assert segment_uid(header, "aa" * 8) == "0f" * 16
-    assert segment_uid(None, "aa" * 8) == "aa" * 8
 
 
 @pytest.mark.parametrize(
     "first",
     [
         b"", b'{"segment":', b'{"segment":7}', b'{"segment":{"format":1}}', b'{"capture_ts":1}',
-        line(uid="x"), line(uid=7), line(format=True), line(format="1"), line(format=0),
+        line(uid="x"), line(uid=7), line(name="a/b"), line(name=5),
+        line(name="../x"), line(format=True), line(format="1"), line(format=0),
     ],
 )  # fmt: skip
 def test_other_lines_are_no_headers(first: bytes) -> None:

@@ -12,10 +12,9 @@
     │   ├── SegmentWriteError       the disk refused; capture has stopped (also OSError)
     │   ├── WriterLockedError       another process writes here           (exit code 2)
     │   └── QueueFullError          the writer's queue is full: await drain()
-    ├── FeedError                   a feed's description or its data makes no sense
-    ├── LedgerError                 commit records that contradict each other
-    │   └── LedgerFormatError       written by a newer FluxForge          (exit code 2)
-    └── ClaimLostError              another worker has taken this segment over
+    ├── FeedError                   no such feed or table                 (exit code 2)
+    └── LedgerError                 commit records that contradict each other
+        └── LedgerFormatError       written by a newer FluxForge          (exit code 2)
 
 A message says what was being done, to which path or key, and what to do about it.
 """
@@ -93,7 +92,9 @@ class QueueFullError(SegmentError):
 
 
 class FeedError(FluxForgeError):
-    """A feed's description or its data makes no sense."""
+    """There is no such feed or table, or a feed's description makes no sense."""
+
+    exit_code = 2
 
 
 class LedgerError(FluxForgeError):
@@ -104,7 +105,3 @@ class LedgerFormatError(LedgerError):
     """A commit record of a newer format than this version knows. Nothing was changed: upgrade."""
 
     exit_code = 2
-
-
-class ClaimLostError(FluxForgeError):
-    """Another worker has taken this segment over; whatever was written is harmless."""

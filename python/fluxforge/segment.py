@@ -127,15 +127,12 @@ def read_header(first_line: bytes) -> HeaderInfo | None:
         )
     except KeyError:
         return None
-    is_header = number == FORMAT and isinstance(header.uid, str) and _UID.fullmatch(header.uid)
+    # Name and uid become parts of keys, so they are taken for what they say only in their form.
+    is_header = (
+        number == FORMAT
+        and isinstance(header.uid, str)
+        and _UID.fullmatch(header.uid) is not None
+        and isinstance(header.name, str)
+        and SegmentName.parse(header.name) is not None
+    )
     return header if is_header else None
-
-
-def segment_uid(header: HeaderInfo | None, raw_xxh3: str) -> str:
-    """Return a segment's identity: its header's uid, else the hash of its content.
-
-    Args:
-        header: What ``read_header`` returned.
-        raw_xxh3: XXH3-64 of all its bytes, 16 hex digits (``ParsedSegment.raw_xxh3``).
-    """
-    return header.uid if header is not None else raw_xxh3

@@ -126,6 +126,15 @@ def test_a_reused_pid_is_another_process(claims_of):
     assert claims_of().acquire("segment", "uid").epoch == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"null", b'{"worker":{}}'])
+def test_a_claim_that_says_nothing_ends_with_the_lease(claims_of, clock, storage, content):
+    storage.write_bytes(content, f"{PATH}/segment.uid.0001.json")
+    observer = claims_of()
+    assert observer.acquire("segment", "uid") is None
+    clock.now = 31
+    assert observer.acquire("segment", "uid").epoch == 2
+
+
 def test_a_segment_name_with_pattern_characters_is_taken_literally(claims_of):
     claims = claims_of()
     assert claims.acquire("seg*ment", "uid")

@@ -145,11 +145,14 @@ def test_many_jobs_at_once_commit_each_segment_once(config):
 
 def test_a_worker_that_wakes_late_changes_nothing(config):
     """It parsed, then froze; meanwhile another one did everything, with another recipe."""
-    segment = write_segment(config, FRAMES)
-    late = ETLJob(config)
+    unlike = level2("BTC-USD", 9, 1.0).replace(b'"1.0"', b'"1.0000000000000000001"')
+    segment = write_segment(config, [*FRAMES, unlike])
+    late = ETLJob(local(Path(config.storage.base_dir), lease=0.001, numbers="decimal"))
     original = late._ledger.publish
 
     def freeze_before_publishing(commit):
+        # A decimal of 19 places is a reject to the late worker, a row to the other.
+        assert commit.balance.rejected == 2
         other = local(Path(config.storage.base_dir), lease=0.001, compression_level=9)
         assert run_to_the_end(other).exit_code == 0
         assert not segment.exists()
@@ -159,8 +162,12 @@ def test_a_worker_that_wakes_late_changes_nothing(config):
     report = late.run_once()
     assert report.committed == []
     assert report.failures == {}
-    assert the_commit(config)["recipe"]["compression_level"] == 9
-    assert fluxforge.scan(config, "level2").collect().height == 4
+    commit = the_commit(config)
+    assert commit["recipe"]["compression_level"] == 9
+    assert commit["balance"]["rejected"] == 1
+    rejects = Path(config.storage.base_dir) / "processed/coinbase" / commit["rejects"]
+    assert len(rejects.read_bytes().splitlines()) == 1
+    assert fluxforge.scan(config, "level2").collect().height == 5
 
 
 def test_a_segment_copied_under_another_name_counts_once(config):
@@ -177,11 +184,75 @@ def test_a_plain_ndjson_file_is_a_segment_too(config):
     ready.mkdir(parents=True)
     line = b'{"capture_ts":"2025-12-03T14:00:00Z","data":' + level2("BTC-USD", 0, 1.0) + b"}\n"
     (ready / "from-elsewhere.ndjson").write_bytes(line)
+    (ready / "the-same-again.ndjson").write_bytes(line)
     assert run_to_the_end(config).exit_code == 0
-    assert the_commit(config)["segment"] == "from-elsewhere"
+    commit = the_commit(config)
+    assert commit["segment"] == f"plain_{commit['uid']}"
+    assert commit["raw"]["file"] == "from-elsewhere.ndjson"
     assert fluxforge.scan(config, "level2").collect().height == 1
     (archived,) = raw(config, "archive")
     assert archived.parent.name == "date=2025-12-03"
+
+
+def test_a_file_that_is_still_being_copied_waits(config, monkeypatch):
+    """It grows between the look at it and the end of its parsing."""
+    ready = Path(config.storage.base_dir) / "raw/ready/coinbase"
+    ready.mkdir(parents=True)
+    lines = [
+        b'{"capture_ts":"2025-12-03T14:00:00Z","data":' + level2("BTC-USD", n, 1.0) + b"}\n"
+        for n in range(2)
+    ]
+    growing = ready / "growing.ndjson"
+    growing.write_bytes(lines[0])
+    job = ETLJob(config)
+    run = job._pipeline.run
+
+    def grow_meanwhile(key, **identity):
+        commit = run(key, **identity)
+        growing.write_bytes(lines[0] + lines[1])
+        return commit
+
+    monkeypatch.setattr(job._pipeline, "run", grow_meanwhile)
+    report = job.run_once()
+    (error,) = report.failures.values()
+    assert "by renaming them" in str(error)
+    monkeypatch.undo()
+    assert run_to_the_end(config).exit_code == 0
+    assert fluxforge.scan(config, "level2").collect().height == 2
+
+
+def test_a_name_that_comes_again_is_looked_at_again(config):
+    ready = Path(config.storage.base_dir) / "raw/ready/coinbase"
+    ready.mkdir(parents=True)
+    job = ETLJob(config)
+    for number in range(2):
+        data = level2("BTC-USD", number, 1.0)
+        (ready / "a.ndjson").write_bytes(
+            b'{"capture_ts":"2025-12-03T14:00:00Z","data":' + data + b"}\n"
+        )
+        assert len(job.run_once().committed) == 1
+    assert fluxforge.scan(config, "level2").collect().height == 2
+
+
+def test_a_header_whose_name_climbs_is_no_key(config):
+    segment = write_segment(config, FRAMES)
+    name = segment.name.encode()
+    segment.write_bytes(segment.read_bytes().replace(name, b"../" + name[3:], 1))
+    run_to_the_end(config)
+    commits = Path(config.storage.base_dir) / "processed/coinbase/_commits"
+    assert [path.name.partition("_")[0] for path in commits.iterdir()] == ["plain"]
+    assert raw(config, "ready") == []
+
+
+def test_an_archive_name_that_is_taken_by_something_else_is_not_trusted(config):
+    segment = write_segment(config, FRAMES)
+    archive = Path(config.storage.base_dir) / "raw/archive/coinbase"
+    date = f"date={segment.name[8:12]}-{segment.name[12:14]}-{segment.name[14:16]}"
+    (archive / date).mkdir(parents=True)
+    (archive / date / f"{segment.name}.zst").write_bytes(b"something else")
+    assert run_to_the_end(config).exit_code == 0
+    assert len(raw(config, "archive")) == 2
+    assert raw(config, "ready") == []
 
 
 def test_raw_that_changed_after_its_commit_stays_and_alarms(config):

@@ -49,7 +49,6 @@ def test_keys_are_the_same_on_every_backend(config):
     assert paths.get_etl_output_path(config, "coinbase") == "processed/coinbase"
     assert paths.get_etl_output_path(config, "coinbase", "level2") == "processed/coinbase/level2"
     assert paths.get_commits_path(config, "coinbase") == "processed/coinbase/_commits"
-    assert paths.get_rejects_path(config, "coinbase") == "processed/coinbase/_rejects"
 
 
 def test_custom_paths_are_honoured():

@@ -60,6 +60,7 @@ def _address(*schemes: str) -> AfterValidator:
         try:
             parts = urlsplit(value)
             has_host = bool(parts.hostname) and parts.port != 0  # .port raises if it is no number
+            (parts.hostname or "").encode("idna")  # raises where no resolver could ask for it
         except ValueError:
             has_host = False
         if not has_host or parts.scheme not in schemes:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from glob import escape
-from typing import Any
 
 import orjson
 
@@ -153,10 +152,15 @@ class Claims:
 
     def _owner_is_gone(self, claim: Claim) -> bool:
         try:
-            owner: dict[str, Any] = orjson.loads(self._storage.read_bytes(claim.key))["worker"]
+            owner = orjson.loads(self._storage.read_bytes(claim.key))["worker"]
+            gone = self._worker.sees_gone(
+                host=owner["host"], pid=owner["pid"], started=owner["started"]
+            )
         except ObjectNotFoundError:
             return False  # released this moment; the next look will find it free
-        if self._worker.sees_gone(host=owner["host"], pid=owner["pid"], started=owner["started"]):
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            gone = False  # not a claim of ours: only the lease ends it
+        if gone:
             return True
         now = self._monotonic()
         counter = self._counter(claim)

@@ -15,12 +15,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fluxforge._native import Xxh3
 from fluxforge.config import FluxForgeConfig
-from fluxforge.errors import FluxForgeError, ObjectNotFoundError, SegmentFormatError
+from fluxforge.errors import (
+    FluxForgeError,
+    ObjectNotFoundError,
+    SegmentError,
+    SegmentFormatError,
+    SegmentNotFoundError,
+)
 from fluxforge.etl.claims import Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
 from fluxforge.etl.tidy import Tidier
@@ -40,6 +45,7 @@ from fluxforge.storage.factory import (
 log = logging.getLogger(__name__)
 
 _SUFFIX = ".ndjson"
+_PLAIN = "plain_"  # labels of files that have no header to give them one
 
 
 @dataclass(slots=True)
@@ -73,7 +79,7 @@ class ETLJob:
 
     Args:
         config: Where segments and lake lie, and how parts are written.
-        source: The feed.
+        source: The feed, if not as the config says.
         storage: Where the segments lie, if not as the config says.
         storage_output: Where the lake lies, if not as the config says.
     """
@@ -82,10 +88,11 @@ class ETLJob:
         self,
         config: FluxForgeConfig,
         *,
-        source: str = "coinbase",
+        source: str | None = None,
         storage: StorageBackend | None = None,
         storage_output: StorageBackend | None = None,
     ) -> None:
+        source = source or config.ingestion.source
         input_config = config.etl_input_storage()
         output_config = config.etl_output_storage()
         self._storage = storage or create_storage_backend(input_config)
@@ -112,7 +119,9 @@ class ETLJob:
             archive_path=get_archive_path(input_config, source),
             retention=config.etl.raw_retention,
         )
-        self._kept: set[str] = set()
+        self._keeps_raw = config.etl.raw_retention == "keep"
+        # Raw that stays in ready/ although it is committed, with its size.
+        self._kept: set[tuple[str, int]] = set()
 
     @property
     def ready(self) -> str:
@@ -131,7 +140,7 @@ class ETLJob:
                 break
             try:
                 self._process(key, report)
-            except ObjectNotFoundError:
+            except (ObjectNotFoundError, SegmentNotFoundError):
                 continue  # another worker has finished it since the listing
             except FluxForgeError as error:
                 log.error("%s", error)  # noqa: TRY400 - the message says it all
@@ -142,9 +151,11 @@ class ETLJob:
         self._clear_litter()
         return report
 
-    def _list_ready(self) -> Iterator[str]:
+    def _list_ready(self) -> list[str]:
         keys = self._storage.list_files(self._ready_path, f"*{_SUFFIX}")
-        return (key for key in keys if key not in self._kept)
+        if not self._keeps_raw:
+            return keys
+        return [key for key in keys if (key, self._storage.size(key)) not in self._kept]
 
     def _process(self, key: str, report: JobReport) -> None:
         segment, uid = self._identify(key)
@@ -170,6 +181,7 @@ class ETLJob:
             return commit
         self._storage.ensure_durable(key)
         ours = self._pipeline.run(key, segment=segment, uid=uid)
+        self._must_be_unchanged(key, ours)
         commit = self._ledger.publish(ours)
         if commit is ours:
             report.committed.append(commit)
@@ -177,7 +189,10 @@ class ETLJob:
         return commit
 
     def _identify(self, key: str) -> tuple[str, str]:
-        """Return the segment's label and identity: line 1's, or the file's name and hash."""
+        """Return the segment's label and identity: line 1's, or both from the content's hash.
+
+        Whatever a file is called, one content is committed once.
+        """
         chunks = self._storage.read_chunks(key)
         first = next(chunks, b"")
         try:
@@ -190,12 +205,25 @@ class ETLJob:
         digest.update(first)
         for chunk in chunks:
             digest.update(chunk)
-        return key.rpartition("/")[2].removesuffix(_SUFFIX), digest.hexdigest()
+        uid = digest.hexdigest()
+        return f"{_PLAIN}{uid}", uid
+
+    def _must_be_unchanged(self, key: str, commit: Commit) -> None:
+        """Raise if the file was still being written: a sealed segment never changes."""
+        is_plain = commit.segment.startswith(_PLAIN)
+        if self._storage.size(key) != commit.raw.bytes or (
+            is_plain and commit.raw.xxh3 != commit.uid
+        ):
+            raise SegmentError(
+                f"{key} changed while it was read; it stays for the next look. Bring files into "
+                "this directory by renaming them, not by copying."
+            )
 
     def _finish(self, key: str, commit: Commit) -> None:
         self._tidier.tidy(key, commit)
         self._claims.clear(commit.segment, commit.uid)
-        self._kept.add(key)
+        if self._keeps_raw:
+            self._kept.add((key, commit.raw.bytes))
 
     def _clear_litter(self) -> None:
         """Remove claims that outlived their segment: their owner died while tidying."""

@@ -24,13 +24,15 @@ class Raw:
     """The segment as it was read.
 
     Attributes:
-        bytes: Size of the segment's file.
+        file: Name of the segment's file when it was read.
+        bytes: Size of that file.
         xxh3: XXH3-64 of the whole file, 16 hex digits.
         header: Whether it begins with a header; a plain file has nothing to be verified by.
         sealed: Whether its last line is a seal that matches.
         verified: Whether every checkpoint and the seal matched the bytes.
     """
 
+    file: str
     bytes: int
     xxh3: str
     header: bool
@@ -151,8 +153,8 @@ class Commit:
     """Everything that is known about one segment in the lake.
 
     Attributes:
-        segment: The segment's label.
-        uid: The segment's identity.
+        segment: The segment's label; made from its uid where a file has no header to give one.
+        uid: The segment's identity: its header's, else the hash of its content.
         source: The feed, as ``coinbase``.
         worker: Who committed it.
         committed_at: When, RFC 3339 in UTC; a note for people, nothing is decided by it.
@@ -161,7 +163,8 @@ class Commit:
         parts: What was written.
         balance: Where every frame went.
         connections: What the sequence numbers prove.
-        rejects: Key of the rejected frames below the source's directory, None without any.
+        rejects: Key of the rejected frames below the source's directory, None without any. The
+            name carries the hash of its bytes, so no other worker's rejects can take its place.
     """
 
     segment: str

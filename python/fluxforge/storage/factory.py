@@ -21,7 +21,6 @@ from fluxforge.storage.keys import check_key
 from fluxforge.storage.local import LocalStorage
 
 COMMITS = "_commits"
-REJECTS = "_rejects"
 
 
 def create_storage_backend(config: StorageConfig) -> StorageBackend:
@@ -90,11 +89,6 @@ def get_etl_output_path(config: StorageConfig, source: str, table: str | None = 
 def get_commits_path(config: StorageConfig, source: str) -> str:
     """Return where a source's commit records lie."""
     return get_etl_output_path(config, source, COMMITS)
-
-
-def get_rejects_path(config: StorageConfig, source: str) -> str:
-    """Return where a source's rejected records lie."""
-    return get_etl_output_path(config, source, REJECTS)
 
 
 def _raw(config: StorageConfig, state: str, source: str) -> str:

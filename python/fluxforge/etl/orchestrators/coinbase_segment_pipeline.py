@@ -93,6 +93,7 @@ class CoinbaseSegmentPipeline:
             committed_at=f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ}",
             recipe=self._recipe.to_record(),
             raw=Raw(
+                file=key.rpartition("/")[2],
                 bytes=parsed.raw_bytes,
                 xxh3=parsed.raw_xxh3,
                 header=parsed.header is not None,
@@ -108,10 +109,11 @@ class CoinbaseSegmentPipeline:
     def _write_rejects(self, parsed: ParsedSegment, segment: str, uid: str) -> str | None:
         if not len(parsed.rejects):
             return None
-        name = f"_rejects/{segment}.{uid}.ndjson"
-        self._output.write_bytes(
-            parsed.rejects_ndjson(), self._output.join_path(self._output_path, name)
-        )
+        data = parsed.rejects_ndjson()
+        name = f"_rejects/{segment}.{uid}.{_xxh3(data)}.ndjson"
+        key = self._output.join_path(self._output_path, name)
+        if not self._output.create_new(data, key):
+            self._output.ensure_durable(key)
         return name
 
 

@@ -23,9 +23,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from fluxforge.errors import QueueFullError, SegmentWriteError
+from fluxforge.errors import ConfigError, QueueFullError, SegmentWriteError
 from fluxforge.ingestion.collectors.connection_plan import ConnectionPlan
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
 from fluxforge.ingestion.writers import LogWriter
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _ERROR_FRAME = b'{"type":"error"'
 _CLOSE_SECONDS = 30.0  # what a venue gets to answer our Close with all that it sent before
+_LAST_ROOM_SECONDS = 5.0  # what a full disk gets to take more once the run is to end
 
 
 @dataclass(slots=True)
@@ -117,24 +118,26 @@ class Collector:
         Raises:
             SegmentWriteError: The writer stopped for good; nothing can be kept any more.
         """
-        loop = asyncio.get_running_loop()
         while not stop.is_set():
             await _unless(stop, self._connect_pace.wait())
             if stop.is_set():
                 return
-            started = loop.time()
             what = "lost the connection to"
             try:
                 await self._session(stop)
             except SegmentWriteError:
                 raise  # an OSError too, but not the network's
-            except (OSError, InvalidHandshake, TimeoutError) as error:
+            except (OSError, WebSocketException, ValueError) as error:
+                # ValueError: a redirect or a proxy's name may be anything.
                 what = "cannot reach"
                 self.stats.last_error = _describe(error)
+            except ImportError as error:
+                raise ConfigError(
+                    f"the proxy that the environment names for {self._settings.url} cannot be "
+                    f"used: {error}"
+                ) from error
             if stop.is_set():
                 return
-            if loop.time() - started >= self._settings.healthy_seconds:
-                self._backoff.reset()
             delay = self._backoff.next_delay()
             log.warning(
                 "%s %s: %s; trying again in %.1f s and for as long as it takes",
@@ -152,9 +155,13 @@ class Collector:
         async with connect(
             self._settings.url,
             max_size=self._settings.max_message_bytes,
+            max_queue=1,  # what waits is bounded in bytes by the writer's queue, not here
+            # Pongs are not seen while a full disk keeps us from reading, so only silence counts.
+            ping_timeout=None,
             close_timeout=_CLOSE_SECONDS,
             proxy=None if _is_loopback(self._settings.url) else True,
         ) as socket:
+            connected_at = asyncio.get_running_loop().time()
             self.stats.connects += 1
             self.stats.connected = True
             self._event(
@@ -171,14 +178,17 @@ class Collector:
                         tasks.create_task(self._give_up_when_idle(socket)),
                         tasks.create_task(_close_on(stop, socket)),
                     ]
-                    await self._receive(socket, conn)
+                    await self._receive(socket, conn, stop)
                     for task in beside:
                         task.cancel()
             finally:
                 self.stats.connected = False
                 self._event("disconnected", conn, reason=self.stats.last_error or "cancelled")
+                lasted = asyncio.get_running_loop().time() - connected_at
+                if lasted >= self._settings.healthy_seconds:
+                    self._backoff.reset()
 
-    async def _receive(self, socket: ClientConnection, conn: str) -> None:
+    async def _receive(self, socket: ClientConnection, conn: str, stop: asyncio.Event) -> None:
         """Append every frame until the connection ends; then say how it ended."""
         stats, append, clock_ns = self.stats, self._writer.append, self._clock_ns
         try:
@@ -188,7 +198,9 @@ class Collector:
                 try:
                     append(frame, capture_ns=capture_ns, conn=conn)
                 except QueueFullError:
-                    await self._append_when_there_is_room(frame, capture_ns, conn)
+                    if not await self._append_when_there_is_room(frame, capture_ns, conn, stop):
+                        stats.last_error = "stopped while the disk took no more"
+                        return
                 stats.frames += 1
                 stats.bytes += len(frame)
                 if frame.startswith(_ERROR_FRAME):
@@ -196,15 +208,29 @@ class Collector:
         except ConnectionClosed as closed:
             stats.last_error = _describe(closed)
 
-    async def _append_when_there_is_room(self, frame: bytes, capture_ns: int, conn: str) -> None:
-        """Wait for the disk. Meanwhile the socket is not read, so TCP holds the venue back."""
+    async def _append_when_there_is_room(
+        self, frame: bytes, capture_ns: int, conn: str, stop: asyncio.Event
+    ) -> bool:
+        """Wait for the disk. Meanwhile the socket is not read, so TCP holds the venue back.
+
+        Returns:
+            False if the disk took no more and the run is to end: the frame was not kept, and as
+            it was never reported durable, the gap after the last one that was covers it.
+        """
         self._waiting_for_disk = True
         try:
             while True:
-                await self._writer.drain()
+                drain = asyncio.ensure_future(self._writer.drain())
+                await _first_of(drain, asyncio.ensure_future(stop.wait()))
+                if not drain.done():
+                    await asyncio.wait({drain}, timeout=_LAST_ROOM_SECONDS)
+                if not drain.done():
+                    drain.cancel()
+                    return False
+                await drain
                 with suppress(QueueFullError):  # another connection was faster
                     self._writer.append(frame, capture_ns=capture_ns, conn=conn)
-                    return
+                    return True
         finally:
             self._waiting_for_disk = False
 
@@ -249,12 +275,19 @@ async def _close_on(stop: asyncio.Event, socket: ClientConnection) -> None:
 
 async def _unless(stop: asyncio.Event, pause: Coroutine[Any, Any, None]) -> None:
     """Wait for the pause to pass, or for the stop, whichever comes first."""
-    waits = {asyncio.ensure_future(pause), asyncio.ensure_future(stop.wait())}
+    pausing = asyncio.ensure_future(pause)
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await _first_of(pausing, asyncio.ensure_future(stop.wait()))
     finally:
-        for wait in waits:
-            wait.cancel()
+        pausing.cancel()
+
+
+async def _first_of(wanted: asyncio.Future[None], stopping: asyncio.Future[Any]) -> None:
+    """Wait until one of the two is done; the second is cancelled, the first left to the caller."""
+    try:
+        await asyncio.wait({wanted, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
 
 
 def _is_loopback(url: str) -> bool:
