@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import probing
 import written_segment
 from fluxforge.errors import (
     ConfigError,
@@ -424,17 +424,8 @@ def test_what_was_acknowledged_survives_kill_9_once(tmp_path: Path, segment_max_
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""
-    where = tmp_path / "small"
-    where.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(where)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode or not os.path.ismount(where):
-        reason = f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}"
-        if os.environ.get("FLUXFORGE_REQUIRE_FAULTS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield where
-    subprocess.run(["umount", where], check=True)
+    with probing.small_disk(tmp_path / "small") as where:
+        yield where
 
 
 def test_a_full_disk_holds_capture_until_there_is_room(small_disk: Path) -> None:
