@@ -43,6 +43,9 @@ class CrashingStorage(LocalStorage):
     def create_new(self, data, path):
         return self._change(f"create {path}", lambda: LocalStorage.create_new(self, data, path))
 
+    def create_all(self, objects):
+        return [self.create_new(data, path) for data, path in objects]
+
     def create_new_file(self, local_path, path):
         return self._change(
             f"create {path}", lambda: LocalStorage.create_new_file(self, local_path, path)

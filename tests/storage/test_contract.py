@@ -38,6 +38,10 @@ HOSTILE = [
 VERBS = {
     "write_bytes": lambda s, k, _: s.write_bytes(b"", k),
     "create_new": lambda s, k, _: s.create_new(b"", k),
+    "create_all": lambda s, k, _: s.create_all([(b"", k)]),
+    "create_all of many": lambda s, k, _: s.create_all(
+        [(b"", f"{n}") for n in range(99)] + [(b"", k)]
+    ),
     "create_new_file": lambda s, k, f: s.create_new_file(f, k),
     "write_file": lambda s, k, f: s.write_file(f, k),
     "read_bytes": lambda s, k, _: s.read_bytes(k),
@@ -73,6 +77,28 @@ def test_create_new_wins_once_and_leaves_the_winner_alone(storage):
     assert storage.read_bytes("claims/x.json") == b"mine"
     storage.delete("claims/x.json")
     assert storage.create_new(b"theirs", "claims/x.json") is True
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_create_all_is_create_new_for_each(storage, count):
+    storage.write_bytes(b"there", "all/1/x")
+    objects = [(f"{n}".encode(), f"all/{n}/x") for n in range(count)]
+    assert storage.create_all(objects) == [n != 1 for n in range(count)]
+    for content, key in objects[2:]:
+        assert storage.read_bytes(key) == content
+    assert storage.read_bytes("all/1/x") == b"there"
+    assert len(storage.list_files("all", recursive=True)) == max(count, 1) + (count == 1)
+
+
+def test_create_all_of_many_at_once_has_one_winner_each(storage):
+    def work(who):
+        return storage.create_all([(who.encode(), f"race/{n}") for n in range(40)])
+
+    with ThreadPoolExecutor(4) as pool:
+        won = list(pool.map(work, "abcd"))
+    for n, winners in enumerate(zip(*won, strict=True)):
+        assert sum(winners) == 1
+        assert storage.read_bytes(f"race/{n}").decode() == "abcd"[winners.index(True)]
 
 
 def test_create_new_loses_against_an_ordinary_write(storage):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fluxforge.errors import InvalidKeyError, StorageAccessError, StorageError
-from fluxforge.storage import LocalStorage, disk
+from fluxforge.storage import LocalStorage, disk, disk_batch
 from fluxforge.storage.keys import TEMP_PREFIX
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="directories are not synced on Windows")
@@ -91,6 +91,36 @@ def test_a_failed_sync_publishes_nothing(tmp_path, monkeypatch):
         assert caught.value.errno == errno.EIO
     assert storage.read_bytes("d/x") == b"old"
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["x"]
+
+
+@pytest.mark.skipif(not disk_batch.supported(), reason="no sync of a whole file system here")
+def test_many_files_before_their_names_before_the_second_sync(tmp_path, steps, monkeypatch):
+    def sync(fd):
+        steps.append(("sync all", str(Path(f"/proc/self/fd/{fd}").readlink())))
+
+    storage = LocalStorage(tmp_path / "root")
+    storage.mkdir("")
+    monkeypatch.setattr(disk_batch, "sync_file_system", sync)
+    steps.clear()
+    assert all(storage.create_all([(b"x", f"d{n}/x") for n in range(40)]))
+    labels = [label for label, _ in steps if label != "mkdir"]
+    assert labels == ["sync all", *["link"] * 40, "sync all"]
+    assert ("mkdir", str(tmp_path / "root" / "d39")) in steps[
+        : steps.index(("sync all", str(tmp_path / "root")))
+    ]
+
+
+@pytest.mark.skipif(not disk_batch.supported(), reason="no sync of a whole file system here")
+def test_a_failed_sync_of_many_publishes_nothing(tmp_path, monkeypatch):
+    storage = LocalStorage(tmp_path)
+
+    def fail(_fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(disk_batch, "sync_file_system", fail)
+    with pytest.raises(StorageError, match="could not write '40 objects'"):
+        storage.create_all([(b"x", f"d/{n}") for n in range(40)])
+    assert list((tmp_path / "d").iterdir()) == []
 
 
 def test_a_short_write_is_continued(tmp_path, monkeypatch):

@@ -16,12 +16,17 @@ suite in ``tests/storage`` tell when it is right.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fluxforge.storage.keys import check_key
+
 Library = Literal["polars", "pandas", "pyarrow", "duckdb"]
 LIBRARIES: tuple[str, ...] = get_args(Library)
+
+_AT_ONCE = 8
 
 
 class StorageBackend(ABC):
@@ -39,6 +44,19 @@ class StorageBackend(ABC):
             True for the one caller that created it; False if something lies there already. What
             lies there may not be durable yet: ``ensure_durable`` before relying on it.
         """
+
+    def create_all(self, objects: Sequence[tuple[bytes | memoryview, str]]) -> list[bool]:
+        """``create_new`` for many objects at once, each a content and its key.
+
+        They share the wait for disk or network. After an error some of them may be there.
+
+        Returns:
+            For each, in their order, what ``create_new`` would have returned.
+        """
+        for _, key in objects:
+            check_key(key)  # all of them before the first is written
+        with ThreadPoolExecutor(_AT_ONCE, "create") as pool:
+            return list(pool.map(lambda each: self.create_new(*each), objects))
 
     @abstractmethod
     def create_new_file(self, local_path: Path, path: str) -> bool:

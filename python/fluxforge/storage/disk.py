@@ -71,19 +71,25 @@ def make_directories(path: Path) -> None:
 def write_temporary(directory: Path, pieces: Iterable[bytes | memoryview]) -> Path:
     """Write and sync a file under a name that listings never show. The caller publishes it."""
     temp = directory / f"{TEMP_PREFIX}{secrets.token_hex(12)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _DATA | _BINARY
-    fd = os.open(temp, flags, 0o666)  # the umask decides, as for any other file
     try:
-        try:
-            for piece in pieces:
-                _write_all(fd, piece)
-            sync_descriptor(fd)
-        finally:
-            os.close(fd)
+        write_new(temp, pieces, sync=True)
     except BaseException:
         temp.unlink(missing_ok=True)
         raise
     return temp
+
+
+def write_new(path: Path, pieces: Iterable[bytes | memoryview], *, sync: bool) -> None:
+    """Write a file that must not exist yet."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _DATA | _BINARY
+    fd = os.open(path, flags, 0o666)  # the umask decides, as for any other file
+    try:
+        for piece in pieces:
+            _write_all(fd, piece)
+        if sync:
+            sync_descriptor(fd)
+    finally:
+        os.close(fd)
 
 
 def _write_all(fd: int, data: bytes | memoryview) -> None:

@@ -11,18 +11,19 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from fluxforge.errors import InvalidKeyError, ObjectNotFoundError, StorageAccessError, StorageError
-from fluxforge.storage import disk
+from fluxforge.storage import disk, disk_batch
 from fluxforge.storage.base import LIBRARIES, Library, StorageBackend
 from fluxforge.storage.keys import TEMP_PREFIX, check_directory, check_key, is_valid_key
 
 _PIECE = 1 << 20
+_MANY = 16  # objects from which on syncing the whole file system is the shorter wait
 # Missing, below what is a file, or a link that points at itself.
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
@@ -53,6 +54,22 @@ class LocalStorage(StorageBackend):
     def create_new(self, data: bytes | memoryview, path: str) -> bool:
         """See StorageBackend."""
         return self._write([data], path, disk.publish_new)
+
+    def create_all(self, objects: Sequence[tuple[bytes | memoryview, str]]) -> list[bool]:
+        """See StorageBackend. Many share two syncs of the whole file system."""
+        if len(objects) < _MANY or not disk_batch.supported():
+            return super().create_all(objects)
+        targets = [self._path(key, follow=False) for _, key in objects]
+        with self._explained("write", f"{len(objects)} objects", writing=True):
+            self._prepare(self._root)
+            fresh = [not os.path.lexists(target) for target in targets]
+            with disk_batch.Batch(self._root) as batch:
+                for (data, _), target, new in zip(objects, targets, fresh, strict=True):
+                    if new:
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        batch.add(data, target)
+                created = iter(batch.publish())
+        return [new and next(created) for new in fresh]
 
     def create_new_file(self, local_path: Path, path: str) -> bool:
         """See StorageBackend."""

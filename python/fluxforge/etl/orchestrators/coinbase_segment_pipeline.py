@@ -7,9 +7,7 @@ published. Run twice, by one worker or by two, it writes the same parts under th
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 
 import pyarrow as pa
 
@@ -22,8 +20,6 @@ from fluxforge.etl.writers import ParquetWriter
 from fluxforge.feeds import load_feed
 from fluxforge.ledger import Balance, Commit, ConnectionSpan, Raw, SequenceGap
 from fluxforge.storage.base import StorageBackend
-
-_PARTS_AT_ONCE = 8
 
 
 class CoinbaseSegmentPipeline:
@@ -80,11 +76,7 @@ class CoinbaseSegmentPipeline:
             The commit that makes the parts count, not yet published.
         """
         parsed = self._reader.read(key)
-        # Syncs wait for the disk and PUTs for the network, so parts are stored side by side; each
-        # is still encoded by one thread, which its bytes depend on.
-        with ThreadPoolExecutor(_PARTS_AT_ONCE, "part") as pool:
-            write = partial(self._writer.write, uid=uid)
-            parts = tuple(pool.map(write, parsed.partitions))
+        parts = self._writer.write(parsed.partitions, uid=uid)
         return Commit(
             segment=segment,
             uid=uid,
