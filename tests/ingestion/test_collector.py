@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import socketserver
+import threading
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ from random import Random
 
 import pytest
 
+from fluxforge.errors import SegmentWriteError
 from fluxforge.ingestion.collectors import (
     Backoff,
     Collector,
@@ -23,6 +27,7 @@ from fluxforge.ingestion.collectors import (
     Pace,
     Subscription,
 )
+from fluxforge.ingestion.collectors import collector as collector_module
 from fluxforge.ingestion.writers import LogWriter
 from fluxforge.storage import LocalStorage
 from venue import venue
@@ -210,6 +215,91 @@ def test_each_connection_has_a_name_of_its_own(tmp_path):
         collect(tmp_path, here.url, lambda c: c.stats.connects >= 3)
     names = [r["conn"] for r in records(tmp_path) if r.get("event", {}).get("kind") == "connected"]
     assert len(names) == len(set(names)) >= 3
+
+
+@pytest.mark.parametrize(
+    "location", ["https://status.example.com/", "ws://[::1/", "ws://a..b/", "nonsense"]
+)
+def test_a_redirect_anywhere_is_a_failure_to_be_tried_again(tmp_path, location, caplog):
+    class Redirect(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+            self.request.sendall(answer.encode())
+
+    async def scenario(url):
+        writer = make_writer(tmp_path)
+        async with collecting(make_collector(url, writer)):
+            await until(lambda: caplog.text.count("trying again") >= 2)
+        await writer.close()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Redirect) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asyncio.run(scenario(f"ws://127.0.0.1:{server.server_address[1]}"))
+        server.shutdown()
+    assert "cannot reach" in caplog.text
+
+
+def stalled(root, **settings):
+    """A writer for which the disk never has room enough, with a queue of 1 MiB."""
+    return make_writer(root, queue_max_mb=1, min_free_mb=1 << 40, **settings)
+
+
+def test_a_stop_ends_although_the_disk_has_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(collector_module, "_LAST_ROOM_SECONDS", 0.2)
+    frames_ = [json.dumps({"pad": "x" * 5000})] * 1000
+
+    async def scenario(url):
+        writer = stalled(tmp_path)
+        collector = make_collector(url, writer)
+        async with collecting(collector):
+            await until(lambda: collector._waiting_for_disk)
+        assert "disk took no more" in collector.stats.last_error
+        with pytest.raises(SegmentWriteError):
+            await writer.close()
+
+    with venue(frames_) as here:
+        asyncio.run(scenario(here.url))
+
+
+@pytest.mark.slow
+def test_a_stall_longer_than_any_ping_keeps_the_connection(tmp_path):
+    frames_ = [json.dumps({"pad": "x" * 5000})] * 1000
+
+    async def scenario(url):
+        writer = stalled(tmp_path)
+        collector = make_collector(url, writer)
+        async with collecting(collector):
+            await until(lambda: collector._waiting_for_disk)
+            await asyncio.sleep(60)
+            assert collector.stats.connected
+            assert collector.stats.connects == 1
+        with pytest.raises(SegmentWriteError):
+            await writer.close()
+
+    with venue(frames_) as here:
+        asyncio.run(scenario(here.url))
+
+
+def test_a_handshake_that_never_comes_is_no_health(tmp_path, monkeypatch):
+    """Each attempt lasts longer than what counts as healthy, and the delays grow all the same."""
+    delays = []
+    backoff = Backoff(first=0.02, cap=10, rng=Random(1))
+    next_delay = backoff.next_delay
+    monkeypatch.setattr(backoff, "next_delay", lambda: delays.append(next_delay()) or delays[-1])
+
+    async def scenario():
+        writer = make_writer(tmp_path)
+        collector = make_collector(url, writer, healthy_seconds=0.01, open_timeout=0.1)
+        collector._backoff = backoff
+        async with collecting(collector):
+            await until(lambda: len(delays) >= 5)
+        await writer.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # listens and never answers
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        asyncio.run(scenario())
+    assert delays[4] > 4 * delays[0]
 
 
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:1", "ws://no.such.host.invalid"])

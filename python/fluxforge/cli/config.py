@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fluxforge.cli.options import ConfigOption, DataDirOption
-from fluxforge.config import LoadedConfig, default_yaml, load_config_with_sources
+from fluxforge.cli.options import ConfigOption, DataDirOption, load
+from fluxforge.config import LoadedConfig, default_yaml
 from fluxforge.errors import ConfigError, FluxForgeError
 
 config_app = typer.Typer(
@@ -49,7 +49,7 @@ def init(
 def check(*, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     """Say whether the configuration is valid; exit code 2 and one line per problem if not."""
     with _told():
-        loaded = _load(config, data_dir)
+        loaded = load(config, data_dir)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"The configuration is valid: {_file(loaded)}.")
@@ -64,7 +64,7 @@ def show(
 ) -> None:
     """Show every key, its value and where it came from. Secrets are hidden."""
     with _told():
-        loaded = _load(config, data_dir)
+        loaded = load(config, data_dir)
     if as_json:
         typer.echo(json.dumps(_as_json(loaded), indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():
@@ -74,15 +74,6 @@ def show(
             typer.echo(f"{row.key} = {json.dumps(row.value, ensure_ascii=False)}  # {row.source}")
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
-
-
-def _load(config: Path | None, data_dir: Path | None) -> LoadedConfig:
-    base_dir = None if data_dir is None else str(data_dir)
-    return load_config_with_sources(
-        config,
-        overrides={"storage": {"base_dir": base_dir}},
-        flags={"storage.base_dir": "--data-dir"},
-    )
 
 
 def _file(loaded: LoadedConfig) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -19,11 +17,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from fluxforge.cli.demo_directory import demo_directory
 from fluxforge.cli.demo_progress import Progress
 from fluxforge.cli.demo_verdict import judge, print_verdict
 from fluxforge.cli.etl_process import EtlProcess
 from fluxforge.cli.options import VerboseOption, configure_logging
-from fluxforge.cli.stopping import stop_on_signals
+from fluxforge.cli.stopping import (
+    leave_on_signals,
+    leave_stopping_to_the_parent,
+    signals_held_back,
+    stop_on_signals,
+)
 from fluxforge.config import (
     CoinbaseConfig,
     ETLConfig,
@@ -31,12 +35,10 @@ from fluxforge.config import (
     IngestionConfig,
     StorageConfig,
 )
-from fluxforge.errors import ConfigError
 
 if TYPE_CHECKING:
     from fluxforge.ingestion.orchestrators import IngestionStats
 
-_JOURNAL = "exchange-journal.ndjson"
 _CHANNELS = (
     "level2",
     "ticker",
@@ -54,7 +56,7 @@ def demo(
     seconds: Annotated[float, typer.Option(help="How long to record.", min=1)] = 10,
     data_dir: Annotated[
         Path, typer.Option("--data-dir", "-d", help="Where the demo's data goes.")
-    ] = Path("fluxforge-demo"),
+    ] = Path("./fluxforge-demo"),
     rate: Annotated[float, typer.Option(help="Market events per second.", min=0)] = 2000,
     seed: Annotated[int, typer.Option(help="The market's seed.")] = 1,
     verbose: VerboseOption = False,
@@ -63,12 +65,19 @@ def demo(
     configure_logging(verbose=verbose)
     if not verbose:
         logging.getLogger().setLevel(logging.WARNING)
-    _prepare(data_dir)
-    journal = data_dir / _JOURNAL
+    with demo_directory(data_dir) as journal:
+        raise typer.Exit(_demonstrate(journal, seconds, rate=rate, seed=seed, verbose=verbose))
+
+
+def _demonstrate(journal: Path, seconds: float, *, rate: float, seed: int, verbose: bool) -> int:
+    """Record, turn into Parquet, compare; return the exit code."""
+    data_dir = journal.parent
     with _exchange(journal, rate=rate, seed=seed) as (url, products):
         settings = FluxForgeConfig(
             storage=StorageConfig(base_dir=str(data_dir)),
-            ingestion=IngestionConfig(segment_max_seconds=max(1.0, seconds / _SEGMENTS)),
+            ingestion=IngestionConfig(
+                segment_max_seconds=max(1.0, seconds / _SEGMENTS), min_free_mb=16
+            ),
             etl=ETLConfig(poll_interval=0.5),
             coinbase=CoinbaseConfig(ws_url=url, products=products, channels=_CHANNELS),
         )
@@ -78,27 +87,11 @@ def demo(
         except BaseException:
             etl.terminate()
             raise
+        leave_on_signals()
         etl_exit_code = etl.finish()
     verdict = judge(settings, journal)
     print_verdict(verdict, stats, data_dir=data_dir)
-    raise typer.Exit(0 if verdict.good and etl_exit_code == 0 else 1)
-
-
-def _prepare(data_dir: Path) -> None:
-    """Start from an empty directory; remove an earlier demo's, never anything else."""
-    if (data_dir / _JOURNAL).exists():
-        shutil.rmtree(data_dir)
-    elif data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
-        raise ConfigError(
-            f"{data_dir} is not empty and no earlier demo's. Choose another --data-dir."
-        )
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        (data_dir / _JOURNAL).touch()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write to {data_dir}: {error.strerror}. Choose another --data-dir."
-        ) from error
+    return 0 if verdict.good and etl_exit_code == 0 else 1
 
 
 async def _record(settings: FluxForgeConfig, seconds: float) -> IngestionStats:
@@ -126,7 +119,8 @@ def _exchange(journal: Path, *, rate: float, seed: int) -> Iterator[tuple[str, t
     process = spawn.Process(
         target=_serve, args=(theirs, journal, rate, seed), name="fluxforge-sim", daemon=True
     )
-    process.start()
+    with signals_held_back():
+        process.start()
     theirs.close()
     try:
         yield ours.recv()
@@ -136,9 +130,8 @@ def _exchange(journal: Path, *, rate: float, seed: int) -> Iterator[tuple[str, t
 
 
 def _serve(pipe: Connection, journal: Path, rate: float, seed: int) -> None:
+    leave_stopping_to_the_parent()
     from fluxforge.sim import DEFAULT_PRODUCTS, SimulatedExchange  # noqa: PLC0415
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the demo says when to end
 
     async def serve() -> None:
         async with SimulatedExchange(rate=rate, seed=seed, journal=journal) as exchange:

@@ -6,13 +6,16 @@ the way that the data took.
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from fluxforge.cli.report import lag, size
 from fluxforge.config import FluxForgeConfig
@@ -104,7 +107,8 @@ def print_verdict(verdict: Verdict, stats: IngestionStats, *, data_dir: Path) ->
         "Data": f"{data_dir}{os.sep}",
     }
     for name, fact in facts.items():
-        console.print(f"[bold]{name:<16}[/bold] {fact}")
+        # As text, never as markup: a path may hold [brackets].
+        console.print(Text.assemble((f"{name:<16} ", "bold"), fact))
     if verdict.good:
         console.print("[green]The lake equals what the exchange sent, row for row.[/green]")
     else:
@@ -125,7 +129,7 @@ def _query(data_dir: Path) -> str:
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
     code = (
-        f"import fluxforge; print(fluxforge.scan({str(data_dir)!r}, 'market_trades')"
-        ".group_by('product_id').len().sort('len', descending=True).collect())"
+        f"import fluxforge; print(fluxforge.scan({json.dumps(str(data_dir))}, "
+        '"market_trades").group_by("product_id").len().sort("len", descending=True).collect())'
     )
-    return f'{python} -c "{code}"'
+    return shlex.join([str(python), "-c", code])

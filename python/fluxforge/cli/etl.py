@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from fluxforge.cli.options import (
     configure_logging,
 )
 from fluxforge.cli.stopping import stop_on_signals
+from fluxforge.config import FluxForgeConfig
+from fluxforge.errors import StorageAccessError
+from fluxforge.storage.factory import create_storage_backend
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ def etl(
     # Imported here: `--help` does not need pyarrow.
     from fluxforge.etl import ETLJob, ETLWatcher  # noqa: PLC0415
 
+    _check_directory(settings)
     stop = threading.Event()
     stop_on_signals(stop.set, saying="finishing the segment in hand")
     job = ETLJob(settings)
@@ -56,3 +61,17 @@ def etl(
             len(report.failures),
         )
     raise typer.Exit(exit_code)
+
+
+def _check_directory(settings: FluxForgeConfig) -> None:
+    """Say so where the data directory is none, or not there yet: it may be a slip of the pen."""
+    directory = create_storage_backend(settings.etl_input_storage()).local_path("")
+    if directory is None or directory.is_dir():
+        return
+    nearest = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise StorageAccessError(
+            f"{directory} is no directory and cannot become one. Set --data-dir or "
+            "storage.base_dir."
+        )
+    log.warning("%s does not exist yet; is --data-dir right?", directory)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import signal
 import threading
 from multiprocessing.connection import Connection
 
 from fluxforge.cli.options import configure_logging
+from fluxforge.cli.stopping import leave_stopping_to_the_parent, signals_held_back
 from fluxforge.config import FluxForgeConfig
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class EtlProcess:
         self._process = spawn.Process(
             target=_main, args=(theirs, config, verbose, quiet), name="fluxforge-etl"
         )
-        self._process.start()
+        with signals_held_back():
+            self._process.start()
         theirs.close()
 
     @property
@@ -54,7 +55,8 @@ class EtlProcess:
         except OSError:
             log.error("the ETL process ended by itself")  # noqa: TRY400 - its own log says why
         self._process.join()
-        return self._process.exitcode or 0
+        code = self._process.exitcode or 0
+        return code if code >= 0 else 1  # ended by a signal
 
     def terminate(self) -> None:
         """Stop it at once."""
@@ -63,6 +65,7 @@ class EtlProcess:
 
 
 def _main(pipe: Connection, config: FluxForgeConfig, verbose: bool, quiet: bool) -> None:  # noqa: FBT001 - Process passes by position
+    leave_stopping_to_the_parent()
     from fluxforge.errors import FluxForgeError  # noqa: PLC0415
     from fluxforge.etl import ETLJob, ETLWatcher  # noqa: PLC0415
 
@@ -70,9 +73,6 @@ def _main(pipe: Connection, config: FluxForgeConfig, verbose: bool, quiet: bool)
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
     os.nice(_NICENESS)
-    # A terminal's Ctrl-C reaches the whole group; when to end is for the parent to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stop = threading.Event()
     finish = threading.Event()
 

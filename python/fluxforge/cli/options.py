@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from fluxforge.config import FluxForgeConfig, load_config_with_sources
+from fluxforge.config import FluxForgeConfig, LoadedConfig, load_config_with_sources
+from fluxforge.feeds import load_feed
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ ConfigOption = Annotated[
     ),
 ]
 DataDirOption = Annotated[
-    Path | None,
+    str | None,  # not a Path: that would fold the slashes of s3://bucket
     typer.Option(
         "--data-dir",
         "-d",
@@ -70,24 +71,39 @@ _FLAGS = {
 }
 
 
+def load(
+    config: Path | None,
+    data_dir: str | None,
+    *,
+    url: str | None = None,
+    products: list[str] | None = None,
+    channels: list[str] | None = None,
+) -> LoadedConfig:
+    """Load the configuration with the flags on top.
+
+    Raises:
+        ConfigError: Something in it is wrong.
+        FeedError: ``ingestion.source`` is no feed.
+    """
+    overrides = {
+        "storage": {"base_dir": data_dir},
+        "coinbase": {"ws_url": url, "products": products or None, "channels": channels or None},
+    }
+    loaded = load_config_with_sources(config, overrides=overrides, flags=_FLAGS)
+    load_feed(loaded.config.ingestion.source)
+    return loaded
+
+
 def configure(
     config: Path | None,
-    data_dir: Path | None,
+    data_dir: str | None,
     *,
     url: str | None = None,
     products: list[str] | None = None,
     channels: list[str] | None = None,
 ) -> FluxForgeConfig:
-    """Load the configuration with the flags on top.
-
-    Raises:
-        ConfigError: Something in it is wrong.
-    """
-    overrides = {
-        "storage": {"base_dir": None if data_dir is None else str(data_dir)},
-        "coinbase": {"ws_url": url, "products": products or None, "channels": channels or None},
-    }
-    loaded = load_config_with_sources(config, overrides=overrides, flags=_FLAGS)
+    """Load the configuration as ``load`` does; log what is allowed but probably not meant."""
+    loaded = load(config, data_dir, url=url, products=products, channels=channels)
     for warning in loaded.warnings:
         log.warning("%s", warning)
     return loaded.config

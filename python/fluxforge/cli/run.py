@@ -20,6 +20,7 @@ from fluxforge.cli.options import (
     configure_logging,
 )
 from fluxforge.config import FluxForgeConfig
+from fluxforge.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,12 @@ def run(
     """Record a live feed and turn it into Parquet beside it, until Ctrl-C."""
     configure_logging(verbose=verbose)
     settings = configure(config, data_dir, url=url, products=product, channels=channel)
+    if not settings.etl_reads_what_is_recorded():
+        raise ConfigError(
+            "ingestion.storage and etl.storage_input are different places, so this ETL would never "
+            "see what is recorded here. Run `fluxforge ingest` and `fluxforge etl` on their own, "
+            "or make the two equal."
+        )
     raise typer.Exit(asyncio.run(_run(settings, verbose=verbose)))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 log = logging.getLogger(__name__)
 
 EXIT_AT_ONCE = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def stop_on_signals(request_stop: Callable[[], object], *, saying: str) -> None:
@@ -32,5 +34,35 @@ def stop_on_signals(request_stop: Callable[[], object], *, saying: str) -> None:
         log.info("%s: %s; press Ctrl-C again to stop at once", signal.Signals(signum).name, saying)
         request_stop()
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, on_signal)
+    _handle(on_signal)
+
+
+def leave_on_signals() -> None:
+    """Leave the process on the first SIGINT or SIGTERM: there is nothing left to stop cleanly."""
+    _handle(lambda _signum, _frame: os._exit(EXIT_AT_ONCE))
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back for a block, and for the processes that start in it.
+
+    A process that starts otherwise dies of a Ctrl-C to the whole group before it can say that its
+    parent decides.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_stopping_to_the_parent() -> None:
+    """Ignore SIGINT and SIGTERM, and no longer hold them back."""
+    for signum in _SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def _handle(handler: Callable[[int, FrameType | None], object]) -> None:
+    for signum in _SIGNALS:
+        signal.signal(signum, handler)

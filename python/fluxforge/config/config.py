@@ -210,5 +210,10 @@ def _warnings(config: FluxForgeConfig) -> Iterator[str]:
                 f"base_dir {base_dir!r} names a Windows drive; "
                 f"here it is the directory {Path(base_dir).absolute()}"
             )
+    if not config.etl_reads_what_is_recorded():
+        yield (
+            "ingestion.storage and etl.storage_input are different places: the ETL of this "
+            "configuration does not see what its ingestion records"
+        )
     if stages["ingestion"].backend == "s3" and config.ingestion.writer_id is None:
         yield "raw goes to S3: capture will not start without ingestion.writer_id"

@@ -372,5 +372,17 @@ class FluxForgeConfig(_Section):
             )
         return self.ingestion.writer_id
 
+    def etl_reads_what_is_recorded(self) -> bool:
+        """Whether this configuration's ETL looks where its ingestion puts sealed segments."""
+        return _place(self.ingestion_storage()) == _place(self.etl_input_storage())
+
     def _storage(self, override: StorageOverride | None) -> StorageConfig:
         return self.storage if override is None else override.over(self.storage)
+
+
+def _place(config: StorageConfig) -> tuple[str, ...]:
+    """What tells one place for sealed segments from another."""
+    paths = config.paths.raw_dir, config.paths.ready_subdir
+    if config.backend == "local":
+        return ("local", str(Path(config.base_dir).expanduser().absolute()), *paths)
+    return ("s3", config.s3.endpoint_url or "", *config.bucket_and_prefix(), *paths)

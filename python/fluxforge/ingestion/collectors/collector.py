@@ -67,6 +67,7 @@ class ConnectionSettings:
         max_message_bytes: Largest frame to accept.
         idle_seconds: A connection without any frame for this long is given up.
         healthy_seconds: A connection that lasted this long resets the backoff.
+        open_timeout: How long a handshake may take, in seconds.
         message_interval: Seconds between two messages of ours on a connection.
     """
 
@@ -74,6 +75,7 @@ class ConnectionSettings:
     max_message_bytes: int
     idle_seconds: float
     healthy_seconds: float = 10.0
+    open_timeout: float = 10.0
     message_interval: float = 0.125
 
 
@@ -154,6 +156,7 @@ class Collector:
         conn = f"{self._run_id}-{self._plan.index}-{self._attempt}"
         async with connect(
             self._settings.url,
+            open_timeout=self._settings.open_timeout,
             max_size=self._settings.max_message_bytes,
             max_queue=1,  # what waits is bounded in bytes by the writer's queue, not here
             # Pongs are not seen while a full disk keeps us from reading, so only silence counts.
@@ -200,6 +203,8 @@ class Collector:
                 except QueueFullError:
                     if not await self._append_when_there_is_room(frame, capture_ns, conn, stop):
                         stats.last_error = "stopped while the disk took no more"
+                        # Nobody reads any more, so the venue's Close would be waited for in vain.
+                        socket.transport.abort()
                         return
                 stats.frames += 1
                 stats.bytes += len(frame)
