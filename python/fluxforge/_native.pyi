@@ -9,6 +9,7 @@ __all__ = [
     "Partition",
     "Recovered",
     "SegmentHeader",
+    "SegmentInspector",
     "SegmentParser",
     "SegmentWriter",
     "SequenceGap",
@@ -17,6 +18,8 @@ __all__ = [
     "Xxh3",
     "__version__",
     "recover",
+    "recover_segment",
+    "segment_has_writer",
 ]
 
 __version__: str
@@ -143,6 +146,35 @@ def recover(active_dir: str, ready_dir: str, quarantine_dir: str) -> list[Recove
     """Close every segment in active/ whose writer is dead. Idempotent.
 
     What it writes depends on nothing but the files it finds: the same bytes whoever does it.
+    """
+
+# -- one segment in hand: rust/fluxforge-py/src/segment_tools.rs -------------------------------
+
+@final
+class SegmentInspector:
+    """Looks at a segment that arrives in pieces of any size. Does no I/O, changes nothing."""
+
+    def __new__(cls) -> SegmentInspector: ...
+    def push(self, data: bytes) -> None: ...
+    def finish(self, writer_lives: bool) -> bytes:
+        """Return the inspection as one JSON object; ``docs/segments.md`` names its fields.
+
+        A living writer's file may end anywhere. A second call raises ValueError.
+        """
+
+def segment_has_writer(path: str) -> bool:
+    """Say whether a living process holds the file's lock, as a writer does. Raises OSError."""
+
+def recover_segment(path: str, into: str) -> bytes:
+    """Write a sealed copy of what a dead writer's file proves into a directory, which is made.
+
+    The file stays as it is; nothing is replaced; twice gives the same bytes once. Raises
+    ValueError for what is not a segment, SegmentFormatError for a newer format.
+
+    Returns:
+        One JSON object: ``outcome`` is ``sealed``, ``locked``, ``empty`` or ``unprovable``; with
+        ``sealed`` there are ``path``, ``frames``, ``cut_bytes``, ``kept`` (files of damaged bytes)
+        and ``detail``.
     """
 
 # -- parsing: rust/fluxforge-py/src/parser.rs ------------------------------------------------
@@ -281,6 +313,7 @@ __all__ = [
     "Partition",
     "Recovered",
     "SegmentHeader",
+    "SegmentInspector",
     "SegmentParser",
     "SegmentWriter",
     "SequenceGap",
@@ -289,4 +322,6 @@ __all__ = [
     "Xxh3",
     "__version__",
     "recover",
+    "recover_segment",
+    "segment_has_writer",
 ]

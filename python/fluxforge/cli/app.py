@@ -11,6 +11,7 @@ from fluxforge.cli.demo import demo
 from fluxforge.cli.etl import etl
 from fluxforge.cli.ingest import ingest
 from fluxforge.cli.run import run
+from fluxforge.cli.segment import segment_app
 from fluxforge.cli.sim import sim
 
 
@@ -30,6 +31,7 @@ app.command()(ingest)
 app.command()(etl)
 app.command()(run)
 app.command()(sim)
+app.add_typer(segment_app, name="segment")
 app.add_typer(config_app, name="config")
 
 ingest_app = _typer("Record a live feed into durable segments.")

@@ -57,6 +57,7 @@ use crate::clock::Clock;
 use crate::recover::{Place, Recovered};
 use crate::segment::{Durability, SegmentError, conn_is_valid, event_kind, writer_id_is_valid};
 use crate::vfs::Vfs;
+pub(crate) use counter::LOCK_FILE;
 use engine::{Engine, Signals};
 use queue::{Group, Queue};
 use stats::Metrics;

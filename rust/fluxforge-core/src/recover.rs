@@ -17,6 +17,8 @@
 //! - A header that names no open connections and nothing else: removed. A segment without one valid group: quarantine/.
 //! - A newer format: an error, before anything is touched. Not a segment: left alone.
 //!
+//! [`recover_file`] does the same for one file wherever it lies, and leaves that file as it is.
+//!
 //! # The order in which things reach the disk
 //!
 //! 1. The prefix is copied to a fresh hidden file, which ends in a seal and is synced. A copy,
@@ -28,6 +30,8 @@
 //! byte, so any number of recoveries after one another end in the same segment.
 
 mod connections;
+mod file;
+mod neighbours;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -36,10 +40,13 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::segment::{Header, Opening, SegmentError, SegmentName, Uid};
+use crate::segment::SegmentError;
 use crate::vfs::{Vfs, VfsFile};
 
+pub use file::{FileOutcome, RecoveredFile, recover_file};
+
 pub(crate) use connections::{Changes, OpenConnections, leaves_open};
+use neighbours::{Candidate, Neighbours, find};
 pub(crate) use rewrite::{Plan, Rewritten, rewrite};
 
 /// The three directories between which a writer's segments move, on one file system.
@@ -85,32 +92,13 @@ pub struct Recovered {
     pub detail: String,
 }
 
-struct Candidate {
-    name: String,
-    file: Box<dyn VfsFile>,
-    /// `None`: it begins as a segment does, and makes no sense.
-    header: Option<Header>,
-}
-
 /// Closes every segment in active/ whose writer is dead.
 ///
 /// What the disk refuses for one file is that file's outcome. An error means that nothing was
 /// touched: active/ cannot be read, or holds a newer format.
 pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentError> {
-    let mut candidates = find(vfs, &place.active)?;
-    candidates.sort_by_key(|candidate| {
-        let name = SegmentName::parse(&candidate.name);
-        name.map_or((None, 0), |name| (name.writer, name.counter))
-    });
-    let cuts: HashMap<Uid, u64> = candidates
-        .iter()
-        .filter_map(|candidate| candidate.header.as_ref()?.continues.clone())
-        .map(|continues| (continues.uid, continues.checkpoint))
-        .collect();
-    let last_of_writer: HashMap<Option<String>, String> = candidates
-        .iter()
-        .filter_map(|c| Some((c.header.as_ref()?.writer.clone(), c.name.clone())))
-        .collect();
+    let candidates = find(vfs, &place.active)?;
+    let neighbours = Neighbours::of(&candidates);
 
     let mut report = Vec::new();
     let mut open: HashMap<Option<String>, OpenConnections> = HashMap::new();
@@ -145,12 +133,11 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
                 "its header is damaged".clone_into(&mut entry.detail);
                 return quarantine(vfs, place, &path).map(|()| Some(Outcome::Quarantined));
             };
-            let cut = cuts.get(&header.uid).copied();
-            let ends = last_of_writer.get(&writer) == Some(&entry.name);
             let plan = Plan {
-                cut,
-                ends_connections: ends,
+                cut: neighbours.cut(&header),
+                ends_connections: neighbours.is_last_of_its_writer(&header, &entry.name),
                 quarantine: &place.quarantine,
+                apart: None,
             };
             let open = open.entry(writer.clone()).or_default();
             let rewritten = rewrite(vfs, file.as_ref(), &path, header, &plan, open)?;
@@ -195,44 +182,6 @@ fn close(
             quarantine(vfs, place, path).map(|()| Outcome::Quarantined)
         }
     }
-}
-
-fn find(vfs: &dyn Vfs, active: &Path) -> Result<Vec<Candidate>, SegmentError> {
-    let mut candidates = Vec::new();
-    for name in vfs.list(active).map_err(SegmentError::io("list", active))? {
-        if name.starts_with('.') {
-            continue;
-        }
-        let path = active.join(&name);
-        let file = match vfs.open(&path) {
-            // Recovered by another process meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            file => file.map_err(SegmentError::io("open", &path))?,
-        };
-        let line = first_line(file.as_ref()).map_err(SegmentError::io("read", &path))?;
-        let header = match Opening::read(&line) {
-            Opening::Plain => continue,
-            Opening::Newer(format) => return Err(SegmentError::NewerFormat { path, format }),
-            Opening::Damaged => None,
-            Opening::Segment(header) => Some(header),
-        };
-        candidates.push(Candidate { name, file, header });
-    }
-    Ok(candidates)
-}
-
-/// The first line, or what there is of it in the first 64 KiB.
-fn first_line(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
-    let mut line = vec![0; 64 << 10];
-    let mut have = 0;
-    while have < line.len() {
-        match file.read_at(have as u64, &mut line[have..])? {
-            0 => break,
-            n => have += n,
-        }
-    }
-    line.truncate(memchr::memchr(b'\n', &line[..have]).unwrap_or(have));
-    Ok(line)
 }
 
 /// `None` if the file that was locked does not lie there any more.

@@ -38,9 +38,22 @@ pub(crate) struct SealedSegment {
 impl SealedSegment {
     /// Moves the segment to ready/. May be called again after an error.
     pub(crate) fn publish(&self, vfs: &dyn Vfs, ready: &Path) -> Result<(), SegmentError> {
-        let target = self.find_place(vfs, ready)?;
-        vfs.sync_dir(ready)
-            .map_err(SegmentError::io("sync directory", ready))?;
+        let own = self.path.file_name().and_then(|name| name.to_str());
+        self.publish_as(vfs, ready, own.unwrap_or(&self.header.name))
+            .map(drop)
+    }
+
+    /// Moves the segment to a directory, under this name, or if another content has that, under
+    /// one with its uid. Says where it lies. May be called again after an error.
+    pub(crate) fn publish_as(
+        &self,
+        vfs: &dyn Vfs,
+        dir: &Path,
+        name: &str,
+    ) -> Result<PathBuf, SegmentError> {
+        let target = self.find_place(vfs, dir, name)?;
+        vfs.sync_dir(dir)
+            .map_err(SegmentError::io("sync directory", dir))?;
         match vfs.unlink(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(SegmentError::io(
@@ -50,21 +63,16 @@ impl SealedSegment {
             }
             _ => {}
         }
-        let active = self.path.parent().unwrap_or(Path::new("."));
+        let from = self.path.parent().unwrap_or(Path::new("."));
         debug_assert_ne!(target, self.path);
-        vfs.sync_dir(active)
-            .map_err(SegmentError::io("sync directory", active))
+        vfs.sync_dir(from)
+            .map_err(SegmentError::io("sync directory", from))?;
+        Ok(target)
     }
 
-    /// Gives the file a name in ready/: its own, or if another content has that, one with its uid.
-    fn find_place(&self, vfs: &dyn Vfs, ready: &Path) -> Result<PathBuf, SegmentError> {
-        let own = self
-            .path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or(&self.header.name);
+    fn find_place(&self, vfs: &dyn Vfs, dir: &Path, own: &str) -> Result<PathBuf, SegmentError> {
         for name in [own.to_owned(), self.name_with_uid(own)] {
-            let target = ready.join(name);
+            let target = dir.join(name);
             match self.put_at(vfs, &target) {
                 Ok(()) => return Ok(target),
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -82,7 +90,7 @@ impl SealedSegment {
             path: self.path.clone(),
             detail: format!(
                 "two other segments have its names in {}: rename it",
-                ready.display()
+                dir.display()
             ),
         })
     }

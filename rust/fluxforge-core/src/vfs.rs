@@ -18,7 +18,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
-pub use disk::Disk;
+pub use disk::{Disk, has_lock};
 
 /// Directories and names. A change to a directory is durable once [`Vfs::sync_dir`] returned.
 pub trait Vfs: Debug + Send + Sync {
@@ -26,6 +26,10 @@ pub trait Vfs: Debug + Send + Sync {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
     /// Opens a file that exists, for appending and reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Opens a file that exists and may not be written, as on a disk that is mounted read-only.
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        self.open(path)
+    }
     /// Gives a file a second name; fails with `AlreadyExists` rather than replace one.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Renames a file, and replaces what lies at the new name.

@@ -7,6 +7,7 @@ mod errors;
 mod hash;
 mod parsed;
 mod parser;
+mod segment_tools;
 mod table;
 mod writer;
 
@@ -21,6 +22,8 @@ mod _native {
     use crate::parsed::{Balance, ConnectionSequence, ParsedSegment, SegmentHeader, SequenceGap};
     #[pymodule_export]
     use crate::parser::SegmentParser;
+    #[pymodule_export]
+    use crate::segment_tools::{SegmentInspector, recover_segment, segment_has_writer};
     #[pymodule_export]
     use crate::table::{Partition, Table};
     #[pymodule_export]

@@ -10,6 +10,8 @@ use crate::segment::{Hour, SegmentError, SegmentName};
 use crate::vfs::{Vfs, VfsFile, append_all, read_to_end};
 
 const FORMAT: u64 = 1;
+/// A writer holds the lock of this file in active/, its id appended, as long as it lives.
+pub(crate) const LOCK_FILE: &str = ".lock";
 
 /// Hands out names. What it hands out is on disk as taken before anyone can use it.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub(crate) fn lock_writer(
     writer: Option<&str>,
 ) -> Result<Box<dyn VfsFile>, SegmentError> {
     // A file of its own: the counter's is replaced, and a lock does not move along.
-    let path = active.join(with_writer(".lock", writer));
+    let path = active.join(with_writer(LOCK_FILE, writer));
     let file = match vfs.create_new(&path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => vfs.open(&path),
         file => file,

@@ -363,6 +363,7 @@ impl Engine {
             cut: Some(segment.last_checkpoint()),
             ends_connections: false,
             quarantine: &place.quarantine,
+            apart: None,
         };
         let header = segment.header().clone();
         let connections = &mut OpenConnections::default();

@@ -28,12 +28,15 @@ pub(crate) struct Plan<'a> {
     pub(crate) ends_connections: bool,
     /// Where damaged bytes are kept.
     pub(crate) quarantine: &'a Path,
+    /// Whether the sealed file takes the old one's place, or stays beside it, hidden, in this
+    /// directory.
+    pub(crate) apart: Option<&'a Path>,
 }
 
 /// What a rewriting came to.
 #[derive(Debug)]
 pub(crate) enum Rewritten {
-    /// A sealed file lies under the segment's name.
+    /// There is a sealed file, under the segment's name unless it was to stay apart.
     Sealed(Box<Closed>),
     /// There is nothing to keep; the old file still lies there.
     Empty,
@@ -50,11 +53,14 @@ pub(crate) struct Closed {
     pub(crate) frames: u64,
     /// Bytes of the old file that are not in it.
     pub(crate) cut_bytes: u64,
+    /// The files in which damaged bytes are kept.
+    pub(crate) kept: Vec<PathBuf>,
     /// What a person should know.
     pub(crate) detail: String,
 }
 
-/// Replaces the file at `path`, whose lock the caller holds, by a sealed copy of what it proves.
+/// Makes a sealed copy of what the file at `path` proves, whose lock the caller holds, and lets it
+/// take that file's place.
 pub(crate) fn rewrite(
     vfs: &dyn Vfs,
     old: &dyn VfsFile,
@@ -105,6 +111,7 @@ struct Copy<'a> {
     closing: Vec<u8>,
     closing_tally: Tally,
     cut_bytes: u64,
+    kept: Vec<PathBuf>,
     detail: Vec<String>,
 }
 
@@ -133,6 +140,7 @@ impl<'a> Copy<'a> {
             closing: Vec::new(),
             closing_tally: Tally::default(),
             cut_bytes: 0,
+            kept: Vec::new(),
             detail: Vec::new(),
         }
     }
@@ -231,22 +239,24 @@ impl<'a> Copy<'a> {
             return Ok(Rewritten::Empty);
         }
         let frames = fresh.tally().frames;
-        let segment = self.replace(fresh)?;
-        let (cut_bytes, detail) = (self.cut_bytes, self.detail.join("; "));
         Ok(Rewritten::Sealed(Box::new(Closed {
-            segment,
+            segment: self.close(fresh)?,
             frames,
-            cut_bytes,
-            detail,
+            cut_bytes: self.cut_bytes,
+            detail: self.detail.join("; "),
+            kept: self.kept,
         })))
     }
 
     /// Syncs the fresh file while it is hidden, then gives it the name.
-    fn replace(&self, fresh: ActiveSegment) -> Result<SealedSegment, SegmentError> {
+    fn close(&self, fresh: ActiveSegment) -> Result<SealedSegment, SegmentError> {
         let hidden = fresh.path().to_owned();
         let mut sealed = fresh
             .seal(self.sealed.unwrap_or(Durability::Fsync))
             .map_err(|unsealed| refused(unsealed.fault, &hidden))?;
+        if self.plan.apart.is_some() {
+            return Ok(sealed);
+        }
         self.vfs
             .rename(&hidden, self.path)
             .map_err(SegmentError::io("replace", self.path))?;
@@ -278,8 +288,9 @@ impl<'a> Copy<'a> {
     }
 
     fn hidden(&self) -> PathBuf {
-        self.path
-            .with_file_name(format!(".recovering_{}", self.name()))
+        let dir = self.plan.apart.or(self.path.parent());
+        dir.unwrap_or(Path::new("."))
+            .join(format!(".recovering_{}", self.name()))
     }
 
     fn kept_name(&self, offset: u64, what: &str) -> String {
@@ -287,7 +298,7 @@ impl<'a> Copy<'a> {
     }
 
     /// Keeps bytes in a file of their own, durable on return. They may be there already.
-    fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), SegmentError> {
+    fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), SegmentError> {
         let (vfs, dir) = (self.vfs, self.plan.quarantine);
         let path = dir.join(name);
         let write = || -> io::Result<()> {
@@ -304,7 +315,9 @@ impl<'a> Copy<'a> {
             file.sync_data()?;
             vfs.sync_dir(dir)
         };
-        write().map_err(SegmentError::io("keep damaged bytes in", &path))
+        write().map_err(SegmentError::io("keep damaged bytes in", &path))?;
+        self.kept.push(path);
+        Ok(())
     }
 }
 

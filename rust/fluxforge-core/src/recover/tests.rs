@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::segment::builder::Builder;
-use crate::segment::{Body, GroupReader, Piece, Record, push_event};
+use crate::segment::{Body, GroupReader, Opening, Piece, Record, push_event};
 use crate::vfs::faulty::FaultyVfs;
 
 const NAME: &str = "segment_20251203T14_00001.ndjson";

@@ -16,6 +16,18 @@ pub struct Disk;
 #[derive(Debug)]
 struct DiskFile(File);
 
+/// Says whether a living process holds a file's lock, as a writer does.
+///
+/// Asking takes a shared lock for a moment: a recovery at that very moment would leave the file
+/// for its next time.
+pub fn has_lock(path: &Path) -> io::Result<bool> {
+    match rustix::fs::flock(File::open(path)?, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 impl Vfs for Disk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let file = OpenOptions::new()
@@ -29,6 +41,10 @@ impl Vfs for Disk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let file = OpenOptions::new().append(true).read(true).open(path)?;
         Ok(Box::new(DiskFile(file)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        Ok(Box::new(DiskFile(File::open(path)?)))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -1,0 +1,148 @@
+//! The segments of one directory, and what they say about each other.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use crate::segment::{Header, Opening, SegmentError, SegmentName, Uid};
+use crate::vfs::{Vfs, VfsFile};
+
+/// A file that begins as a segment does.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) name: String,
+    pub(super) file: Box<dyn VfsFile>,
+    /// `None`: it begins as a segment does, and makes no sense.
+    pub(super) header: Option<Header>,
+}
+
+/// What a segment cannot say about itself.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    /// Where a segment ends that another continues.
+    cuts: HashMap<Uid, u64>,
+    last_of_writer: HashMap<Option<String>, String>,
+}
+
+impl Neighbours {
+    /// Of segments in the order of [`find`].
+    pub(super) fn of(candidates: &[Candidate]) -> Self {
+        let named = |one: &Candidate| Some((one.header.clone()?, one.name.clone()));
+        Self::named(candidates.iter().filter_map(named))
+    }
+
+    /// Of one segment's directory. What a newer version wrote there says nothing to this one, nor
+    /// does a copy of the segment.
+    pub(super) fn in_dir(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        own: &Header,
+        own_name: &str,
+    ) -> Result<Self, SegmentError> {
+        let mut named = Vec::new();
+        for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
+            // A directory may hold more segments than a process may open files.
+            match look_at(vfs, dir, name) {
+                Ok(Some(Candidate {
+                    name,
+                    header: Some(header),
+                    ..
+                })) if header.uid != own.uid || name == own_name => named.push((header, name)),
+                Ok(_) | Err(SegmentError::NewerFormat { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        named.sort_by_key(|(_, name)| by_writer_and_number(name));
+        Ok(Self::named(named.into_iter()))
+    }
+
+    fn named(headers: impl Iterator<Item = (Header, String)> + Clone) -> Self {
+        let continued = headers.clone().filter_map(|(header, _)| header.continues);
+        Self {
+            cuts: continued.map(|one| (one.uid, one.checkpoint)).collect(),
+            last_of_writer: headers
+                .map(|(header, name)| (header.writer, name))
+                .collect(),
+        }
+    }
+
+    /// The last checkpoint that counts, where another segment goes on from there.
+    pub(super) fn cut(&self, header: &Header) -> Option<u64> {
+        self.cuts.get(&header.uid).copied()
+    }
+
+    /// Says whether no later segment tells what became of this one's connections.
+    pub(super) fn is_last_of_its_writer(&self, header: &Header, name: &str) -> bool {
+        self.last_of_writer
+            .get(&header.writer)
+            .is_none_or(|last| last == name)
+    }
+}
+
+/// Every segment in a directory, by writer and number. A newer format is an error.
+pub(super) fn find(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<Candidate>, SegmentError> {
+    let mut candidates = Vec::new();
+    for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
+        candidates.extend(look_at(vfs, dir, name)?);
+    }
+    candidates.sort_by_key(|candidate| by_writer_and_number(&candidate.name));
+    Ok(candidates)
+}
+
+/// `None`: hidden, gone, or not a segment.
+pub(super) fn look_at(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    name: String,
+) -> Result<Option<Candidate>, SegmentError> {
+    if name.starts_with('.') {
+        return Ok(None);
+    }
+    let path = dir.join(&name);
+    let file = match open(vfs, &path) {
+        // Recovered by another process meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(SegmentError::io("open", &path))?,
+    };
+    let line = first_line(file.as_ref()).map_err(SegmentError::io("read", &path))?;
+    let header = match Opening::read(&line) {
+        Opening::Plain => return Ok(None),
+        Opening::Newer(format) => return Err(SegmentError::NewerFormat { path, format }),
+        Opening::Damaged => None,
+        Opening::Segment(header) => Some(header),
+    };
+    Ok(Some(Candidate { name, file, header }))
+}
+
+/// Recovery never writes to what it finds, but some file systems lock only what may be written.
+fn open(vfs: &dyn Vfs, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+    match vfs.open(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            vfs.open_to_read(path)
+        }
+        opened => opened,
+    }
+}
+
+/// The first line, or what there is of it in the first 64 KiB.
+fn first_line(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
+    let mut line = vec![0; 64 << 10];
+    let mut have = 0;
+    while have < line.len() {
+        match file.read_at(have as u64, &mut line[have..])? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    line.truncate(memchr::memchr(b'\n', &line[..have]).unwrap_or(have));
+    Ok(line)
+}
+
+fn by_writer_and_number(name: &str) -> (Option<String>, u64) {
+    SegmentName::parse(name).map_or((None, 0), |name| (name.writer, name.counter))
+}
