@@ -186,6 +186,10 @@ class SegmentParser:
     ``feed`` is a feed's description (``load_feed(name).spec``); one that makes no sense raises
     FeedError. ``threads`` is at least 1; the result is the same for any number, and for now one
     does the work. ``push`` and ``finish`` raise SegmentFormatError for a newer format.
+
+    With ``stretch``, rows leave after every so many raw bytes, at a place that depends on the
+    segment alone: ``take`` them after each push. The finished segment then has the last
+    partitions only and tables without rows; its balance counts them all.
     """
 
     def __new__(
@@ -194,8 +198,10 @@ class SegmentParser:
         *,
         numbers: Literal["float64", "decimal"] = "float64",
         threads: int = 1,
+        stretch: int | None = None,
     ) -> SegmentParser: ...
     def push(self, data: bytes) -> None: ...
+    def take(self) -> list[Partition]: ...
     def finish(self) -> ParsedSegment: ...
 
 @final

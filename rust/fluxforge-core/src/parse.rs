@@ -31,6 +31,7 @@ mod rows;
 mod scan;
 mod sequence;
 mod sink;
+mod stretch;
 mod structure;
 mod text;
 pub(crate) mod time;

@@ -10,6 +10,7 @@ use pyo3::import_exception;
 use pyo3::prelude::*;
 
 use crate::parsed::ParsedSegment;
+use crate::table::Partition;
 
 import_exception!(fluxforge.errors, FeedError);
 import_exception!(fluxforge.errors, SegmentFormatError);
@@ -21,8 +22,8 @@ pub(crate) struct SegmentParser(Mutex<Option<parse::SegmentParser>>);
 #[pymethods]
 impl SegmentParser {
     #[new]
-    #[pyo3(signature = (feed, *, numbers="float64", threads=1))]
-    fn new(feed: &[u8], numbers: &str, threads: usize) -> PyResult<Self> {
+    #[pyo3(signature = (feed, *, numbers="float64", threads=1, stretch=None))]
+    fn new(feed: &[u8], numbers: &str, threads: usize, stretch: Option<u64>) -> PyResult<Self> {
         let numbers = match numbers {
             "float64" => Numbers::Float64,
             "decimal" => Numbers::Decimal,
@@ -36,7 +37,10 @@ impl SegmentParser {
             return Err(PyValueError::new_err("threads must be at least 1"));
         }
         let plan = Plan::compile(feed, numbers).map_err(|e| FeedError::new_err(e.to_string()))?;
-        let parser = parse::SegmentParser::new(Arc::new(plan));
+        let mut parser = parse::SegmentParser::new(Arc::new(plan));
+        if let Some(bytes) = stretch {
+            parser = parser.in_stretches(bytes);
+        }
         Ok(Self(Mutex::new(Some(parser))))
     }
 
@@ -45,6 +49,14 @@ impl SegmentParser {
             let mut parser = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let parser = parser.as_mut().ok_or_else(finished)?;
             parser.push(data).map_err(newer)
+        })
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Vec<Partition>> {
+        py.detach(|| {
+            let mut parser = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let parser = parser.as_mut().ok_or_else(finished)?;
+            Ok(parser.take().into_iter().map(Partition).collect())
         })
     }
 

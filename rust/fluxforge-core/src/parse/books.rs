@@ -190,7 +190,7 @@ impl Books {
         }
     }
 
-    /// The balance with its names filled in; rows and inexact values come from the partitions.
+    /// The balance with its names filled in.
     pub(crate) fn balance(&mut self, plan: &Plan) -> Balance {
         let mut balance = std::mem::take(&mut self.balance);
         for (name, count) in plan.ignored.iter().zip(&self.ignored) {
@@ -203,8 +203,8 @@ impl Books {
             balance.unknown_fields.insert(channel, counts);
         }
         for table in &plan.tables {
-            balance.rows.insert(table.name.clone(), 0);
-            balance.inexact.insert(table.name.clone(), 0);
+            balance.rows.entry(table.name.clone()).or_default();
+            balance.inexact.entry(table.name.clone()).or_default();
         }
         balance
     }

@@ -77,12 +77,16 @@ pub struct ParsedSegment {
 
 impl ParsedSegment {
     pub(crate) fn new(plan: &Plan, mut books: Books) -> Self {
-        let mut balance = books.balance(plan);
-        let mut parsed = Self {
-            tables: Vec::new(),
-            partitions: Vec::new(),
+        let mut tables = Vec::new();
+        let partitions = finish_rows(plan, &mut books, |frame, partitions| {
+            let rows = frame.table(partitions);
+            tables.push(rows.expect("constants beside finished columns"));
+        });
+        Self {
+            balance: books.balance(plan),
+            tables,
+            partitions,
             rejects: books.rejects,
-            balance: Balance::default(),
             header: None,
             sealed: false,
             verified: false,
@@ -90,30 +94,35 @@ impl ParsedSegment {
             raw_xxh3: 0,
             connections: books.connections,
             events: books.events,
-        };
-        let mut partitions = books.sink.partitions.into_sorted();
-        let conns = conns_with_rows(&books.conns, &mut partitions);
-        let mut partitions = partitions.into_iter().peekable();
-        for (index, table) in plan.tables.iter().enumerate() {
-            let frame =
-                TableFrame::new(table, plan.numbers, &books.sink.dictionaries[index], &conns);
-            let first = parsed.partitions.len();
-            while let Some(partition) = partitions.next_if(|p| p.table == index) {
-                let rows = frame
-                    .finish(partition)
-                    .expect("columns of one length and their types");
-                *balance.rows.entry(table.name.clone()).or_default() += rows.rows.num_rows() as u64;
-                *balance.inexact.entry(table.name.clone()).or_default() += rows.inexact;
-                parsed.partitions.push(rows);
-            }
-            let rows = frame.table(&parsed.partitions[first..]);
-            parsed
-                .tables
-                .push(rows.expect("constants beside finished columns"));
         }
-        parsed.balance = balance;
-        parsed
     }
+}
+
+/// Takes all rows so far out of their builders and books them; shows each table its own.
+pub(crate) fn finish_rows(
+    plan: &Plan,
+    books: &mut Books,
+    mut show: impl FnMut(&TableFrame<'_>, &[PartitionRows]),
+) -> Vec<PartitionRows> {
+    let mut unfinished = books.sink.partitions.take_sorted();
+    let conns = conns_with_rows(&books.conns, &mut unfinished);
+    let mut unfinished = unfinished.into_iter().peekable();
+    let mut finished: Vec<PartitionRows> = Vec::new();
+    for (index, table) in plan.tables.iter().enumerate() {
+        let frame = TableFrame::new(table, plan.numbers, &books.sink.dictionaries[index], &conns);
+        let first = finished.len();
+        while let Some(partition) = unfinished.next_if(|p| p.table == index) {
+            let rows = frame
+                .finish(partition)
+                .expect("columns of one length and their types");
+            let balance = &mut books.balance;
+            *balance.rows.entry(table.name.clone()).or_default() += rows.rows.num_rows() as u64;
+            *balance.inexact.entry(table.name.clone()).or_default() += rows.inexact;
+            finished.push(rows);
+        }
+        show(&frame, &finished[first..]);
+    }
+    finished
 }
 
 /// The connections that have rows. Others, known from ignored or rejected frames alone, would make
@@ -136,7 +145,7 @@ fn conns_with_rows(conns: &Dictionary, partitions: &mut [Partition]) -> Arc<Stri
 }
 
 /// What all partitions of a table share.
-struct TableFrame<'a> {
+pub(crate) struct TableFrame<'a> {
     plan: &'a TablePlan,
     name: Arc<str>,
     schema: SchemaRef,

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::books::{Books, Placed};
-use super::parsed::ParsedSegment;
+use super::parsed::{ParsedSegment, PartitionRows, finish_rows};
+use super::stretch::Stretch;
 use super::structure::{self, CHECKPOINT, HEADER, NewerFormat, SEAL, SegmentHeader};
 use crate::schema::plan::Plan;
 
@@ -39,6 +40,9 @@ pub struct SegmentParser {
     bytes: u64,
     lines: u64,
     chain: Chain,
+    /// Where the rows leave before the segment has ended, if they do.
+    stretch: Option<Stretch>,
+    ripe: Vec<PartitionRows>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +91,22 @@ impl SegmentParser {
                 whole: true,
                 broken: false,
             },
+            stretch: None,
+            ripe: Vec::new(),
         }
+    }
+
+    /// Lets the rows go after every so many raw bytes: take them after each push. The finished
+    /// segment then has the last partitions only, and tables without rows.
+    #[must_use]
+    pub fn in_stretches(mut self, bytes: u64) -> Self {
+        self.stretch = Some(Stretch::new(bytes.max(1)));
+        self
+    }
+
+    /// The partitions of the stretches that are over, which have not been taken yet.
+    pub fn take(&mut self) -> Vec<PartitionRows> {
+        std::mem::take(&mut self.ripe)
     }
 
     /// Takes the segment's next bytes.
@@ -114,7 +133,13 @@ impl SegmentParser {
         let carry = std::mem::take(&mut self.carry);
         self.consume(&carry, true)?;
         let verified = self.mode == Mode::Sealed && self.chain.whole;
+        let mut rest = Vec::new();
+        if self.stretch.is_some() {
+            self.ripen();
+            rest = self.take();
+        }
         let mut parsed = ParsedSegment::new(&self.plan, self.books);
+        parsed.partitions.append(&mut rest);
         parsed.sealed = self.mode == Mode::Sealed;
         parsed.verified = verified;
         parsed.header = self.header;
@@ -147,7 +172,15 @@ impl SegmentParser {
             if step == 0 {
                 return Ok(used);
             }
+            if self.stretch.as_mut().is_some_and(|s| s.is_over(self.bytes)) {
+                self.ripen();
+            }
         }
+    }
+
+    fn ripen(&mut self) {
+        let rows = finish_rows(&self.plan, &mut self.books, |_, _| {});
+        self.ripe.extend(rows);
     }
 
     /// Looks at the first line without taking it.
@@ -168,6 +201,10 @@ impl SegmentParser {
         } else {
             memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1)
         };
+        let end = match &self.stretch {
+            Some(stretch) => stretch.share(self.bytes, &bytes[..end]),
+            None => end,
+        };
         self.take_lines(&bytes[..end], distrust);
         self.chain.whole = false;
         end
@@ -184,6 +221,9 @@ impl SegmentParser {
                 self.seal(&bytes[..at], line);
             } else {
                 at = end;
+                if at > MAX_GROUP {
+                    break; // here, however much more is at hand
+                }
                 continue;
             }
             self.scanned = 0;

@@ -167,9 +167,10 @@ impl Partitions {
         }
     }
 
-    /// Those with rows, in the order of table, product and day.
-    pub(crate) fn into_sorted(self) -> Vec<Partition> {
-        let mut all = self.all;
+    /// Takes those with rows, in the order of table, product and day; none is left.
+    pub(crate) fn take_sorted(&mut self) -> Vec<Partition> {
+        let tables = self.places.len();
+        let mut all = std::mem::replace(self, Self::new(tables)).all;
         all.retain(|p| p.rows > 0);
         all.sort_by(|a, b| (a.table, &a.product, a.day).cmp(&(b.table, &b.product, b.day)));
         all
