@@ -287,6 +287,9 @@ class ETLConfig(_Section):
     compression_level: int | None = Field(
         None, ge=1, le=22, description="for zstd (1 to 22) and gzip (1 to 9); null: its default"
     )
+    memory_max_mb: int = Field(
+        1024, ge=2, description="larger segments are taken in stretches that fit about this, MB"
+    )
     poll_interval: float = Field(5, gt=0, description="pause between looks at ready/, s")
     lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
 

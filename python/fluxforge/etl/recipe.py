@@ -28,6 +28,8 @@ class Recipe:
         compression: Parquet codec.
         compression_level: Its level, None for the codec's default.
         writer: Parquet library and version.
+        raw_per_part: Raw bytes of a segment after which its partitions' parts end and new ones
+            begin; shapes the parts of segments that are larger.
         rows_per_group: Rows in a row group.
     """
 
@@ -38,6 +40,7 @@ class Recipe:
     compression: str
     compression_level: int | None
     writer: str
+    raw_per_part: int
     rows_per_group: int = ROWS_PER_GROUP
 
     def to_record(self) -> dict[str, Any]:

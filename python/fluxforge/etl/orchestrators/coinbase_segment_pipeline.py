@@ -18,8 +18,11 @@ from fluxforge.etl.readers import NDJSONReader
 from fluxforge.etl.recipe import Recipe
 from fluxforge.etl.writers import ParquetWriter
 from fluxforge.feeds import load_feed
-from fluxforge.ledger import Balance, Commit, ConnectionSpan, Raw, SequenceGap
+from fluxforge.ledger import Balance, Commit, ConnectionSpan, Part, Raw, SequenceGap
 from fluxforge.storage.base import StorageBackend
+
+# Rows take less than their raw; builders that grow, and parts beside their rows, double that.
+_MEMORY_PER_RAW = 2
 
 
 class CoinbaseSegmentPipeline:
@@ -60,6 +63,7 @@ class CoinbaseSegmentPipeline:
             compression=settings.compression,
             compression_level=settings.compression_level,
             writer=f"pyarrow {pa.__version__}",
+            raw_per_part=settings.memory_max_mb * 10**6 // _MEMORY_PER_RAW,
         )
         self._reader = NDJSONReader(storage, feed, numbers=settings.numbers)
         self._writer = ParquetWriter(self._output, output_path=output_path, recipe=self._recipe)
@@ -75,8 +79,7 @@ class CoinbaseSegmentPipeline:
         Returns:
             The commit that makes the parts count, not yet published.
         """
-        parsed = self._reader.read(key)
-        parts = self._writer.write(parsed.partitions, uid=uid)
+        parts, parsed = self._write_parts(key, uid)
         return Commit(
             segment=segment,
             uid=uid,
@@ -92,11 +95,22 @@ class CoinbaseSegmentPipeline:
                 sealed=parsed.sealed,
                 verified=parsed.verified,
             ),
-            parts=parts,
+            parts=tuple(parts),
             balance=_balance(parsed.balance),
             connections=tuple(_span(connection) for connection in parsed.connections),
             rejects=self._write_rejects(parsed, segment, uid),
         )
+
+    def _write_parts(self, key: str, uid: str) -> tuple[list[Part], ParsedSegment]:
+        parts: list[Part] = []
+        stretches = self._reader.stream(key, stretch=self._recipe.raw_per_part)
+        while True:
+            try:
+                partitions = next(stretches)
+            except StopIteration as end:
+                parsed: ParsedSegment = end.value
+                return [*parts, *self._writer.write(parsed.partitions, uid=uid)], parsed
+            parts += self._writer.write(partitions, uid=uid)
 
     def _write_rejects(self, parsed: ParsedSegment, segment: str, uid: str) -> str | None:
         if not len(parsed.rejects):

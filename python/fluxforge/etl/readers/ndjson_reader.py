@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fluxforge._native import ParsedSegment
-from fluxforge.errors import ObjectNotFoundError, SegmentNotFoundError
-from fluxforge.etl.readers.parse import Numbers, parse_pieces
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from fluxforge._native import ParsedSegment, Partition, SegmentParser
+from fluxforge.errors import ObjectNotFoundError, SegmentFormatError, SegmentNotFoundError
+from fluxforge.etl.readers.parse import Numbers
 from fluxforge.etl.readers.zstd import decompressed
+from fluxforge.feeds import load_feed
 from fluxforge.storage.base import StorageBackend
 
 
@@ -40,17 +44,52 @@ class NDJSONReader:
             SegmentFormatError: A newer FluxForge wrote the segment.
             FeedError: There is no such feed.
         """
+        parser = self._parser()
+        with self._explained(path):
+            for piece in self._pieces(path):
+                parser.push(piece)
+            return parser.finish()
+
+    def stream(self, path: str, *, stretch: int) -> Generator[list[Partition], None, ParsedSegment]:
+        """Parse the segment at a key in bounded memory, stretch by stretch.
+
+        Args:
+            path: As for ``read``.
+            stretch: Raw bytes after which the rows so far are given out. Where exactly, at the
+                end of a line or group, depends on the segment alone.
+
+        Yields:
+            The partitions of each stretch.
+
+        Returns:
+            What ``read`` returns, but with the last stretch's partitions only and tables without
+            rows. The balance counts all.
+
+        Raises:
+            SegmentNotFoundError: As ``read``, and so the others.
+        """
+        parser = self._parser(stretch)
+        with self._explained(path):
+            for piece in self._pieces(path):
+                parser.push(piece)
+                if partitions := parser.take():
+                    yield partitions
+            return parser.finish()
+
+    def _parser(self, stretch: int | None = None) -> SegmentParser:
+        feed = load_feed(self._feed).spec
+        return SegmentParser(feed, numbers=self._numbers, threads=self._threads, stretch=stretch)
+
+    def _pieces(self, path: str) -> Iterator[bytes]:
         pieces = self._storage.read_chunks(path)
-        if path.endswith(".zst"):
-            pieces = decompressed(pieces)
+        return decompressed(pieces) if path.endswith(".zst") else pieces
+
+    @contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
         where = self._storage.get_full_path(path)
         try:
-            return parse_pieces(
-                pieces,
-                feed=self._feed,
-                numbers=self._numbers,
-                threads=self._threads,
-                what=where,
-            )
+            yield
         except ObjectNotFoundError as error:
             raise SegmentNotFoundError(f"reading {where}: no segment lies there") from error
+        except SegmentFormatError as error:
+            raise SegmentFormatError(f"reading {where}: {error}") from None
