@@ -21,6 +21,8 @@
 //!
 //! # The order in which things reach the disk
 //!
+//! 0. active/ is synced. A process that was killed may have left names that no disk knows yet, and
+//!    what is made of one file below relies on what lies beside it.
 //! 1. The prefix is copied to a fresh hidden file, which ends in a seal and is synced. A copy,
 //!    because after a failed sync the page cache may show what the disk does not have.
 //! 2. The fresh file, locked, replaces the old one in active/; active/ is synced.
@@ -95,9 +97,13 @@ pub struct Recovered {
 /// Closes every segment in active/ whose writer is dead.
 ///
 /// What the disk refuses for one file is that file's outcome. An error means that nothing was
-/// touched: active/ cannot be read, or holds a newer format.
+/// touched: active/ cannot be read or synced, or holds a newer format.
 pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentError> {
     let candidates = find(vfs, &place.active)?;
+    if !candidates.is_empty() {
+        vfs.sync_dir(&place.active)
+            .map_err(SegmentError::io("sync directory", &place.active))?;
+    }
     let neighbours = Neighbours::of(&candidates);
 
     let mut report = Vec::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::segment::builder::Builder;
 use crate::segment::{Body, GroupReader, Opening, Piece, Record, push_event};
-use crate::vfs::faulty::FaultyVfs;
+use crate::vfs::faulty::{Chance, FaultyVfs};
 
 const NAME: &str = "segment_20251203T14_00001.ndjson";
 
@@ -290,4 +290,29 @@ fn a_segment_is_not_published_before_the_one_it_continues() {
         assert_eq!(published(&vfs, "segment_20251203T14_00002.ndjson").0, ["2"]);
     }
     assert!(held_back > 0, "the failures never hit the first segment");
+}
+
+/// Killed between giving the next segment its name and syncing active/; then the power goes while
+/// that is recovered. The first segment counts on the second to end its connection.
+#[test]
+fn a_segment_that_others_rely_on_does_not_vanish_in_the_next_power_cut() {
+    for (at, seed) in (0..30).flat_map(|at| (0..40).map(move |seed| (at, seed))) {
+        let vfs = disk();
+        vfs.sync_dir(Path::new("/")).unwrap();
+        Builder::new(1, 1, None).group(&["1"]).put(&vfs);
+        let mut header = Builder::new(2, 2, None).header;
+        (header.open).insert("c1".to_owned(), "1970-01-01T00:00:00.000000005Z".to_owned());
+        let hidden = place().active.join(".opening");
+        let named = place().active.join(&header.name);
+        vfs.put(&hidden, &Builder::begin(header).bytes);
+        vfs.rename(&hidden, &named).unwrap();
+        vfs.crash_after(at);
+        let _ = recover(&vfs, &place());
+        let vfs = vfs.after_power_cut(&mut Chance(seed));
+        recover(&vfs, &place()).unwrap();
+        let published_events = |name: String| published(&vfs, &name).1;
+        let ready = vfs.list(&place().ready).unwrap();
+        let events: Vec<String> = ready.into_iter().flat_map(published_events).collect();
+        assert_eq!(events, ["gap"], "crash after {at}, seed {seed}");
+    }
 }

@@ -17,7 +17,11 @@ impl Builder {
     pub(crate) fn new(uid: u8, counter: u64, continues: Option<Continues>) -> Self {
         let name = format!("segment_20251203T14_{counter:05}.ndjson");
         let uid = Uid::from_bytes([uid; 16]);
-        let header = Header::new(name, uid, "test", None, 0, continues);
+        Self::begin(Header::new(name, uid, "test", None, 0, continues))
+    }
+
+    /// A segment that begins with this header.
+    pub(crate) fn begin(header: Header) -> Self {
         let mut bytes = Vec::new();
         header.push(&mut bytes);
         let last = Checkpoint {
