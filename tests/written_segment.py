@@ -32,13 +32,15 @@ def read(path: Path, *, verify_sums: bool = True) -> WrittenSegment:
     segment = WrittenSegment(path.name, header, seal)
     assert header["format"] == 1
     offset = 0
-    group, expected, previous = b"", 0, "00000000"
+    group, expected, previous, mono_ns = b"", 0, "00000000", 0
     for line, document in zip(lines, documents, strict=True):
         text = line + b"\n"
         if "checkpoint" in document:
             point = document["checkpoint"]
             assert (point["n"], point["prev"], point["bytes"]) == (expected, previous, offset)
             assert point["frames"] == len(segment.frames)
+            assert point["mono_ns"] >= mono_ns, "a monotonic clock"
+            mono_ns = point["mono_ns"]
             covered = header["uid"].encode() + group + line[: line.rindex(b',"crc32c":')]
             if verify_sums:
                 assert f"{crc32c(covered):08x}" == point["crc32c"]

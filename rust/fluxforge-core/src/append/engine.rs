@@ -118,10 +118,12 @@ impl Engine {
         let mut patience = None;
         loop {
             self.wait_for_min_free(&mut patience)?;
-            let mono_ns = self.clock.mono_ns();
+            let clock = self.clock.clone();
             let Some(open) = self.ensure_open(&mut patience)? else {
                 continue;
             };
+            // After the header's own: the clock never goes back within a segment.
+            let mono_ns = clock.mono_ns();
             match open
                 .segment
                 .commit(&mut group.lines, &group.tally, mono_ns, sync)
