@@ -13,6 +13,8 @@ pub mod seal;
 pub mod segment;
 pub mod vfs;
 
+mod rules;
+
 // -- the segment: looked at ----------------------------------------------------------------------
 pub mod inspect;
 

@@ -12,6 +12,7 @@ use super::counter::{Counter, lock_writer, opening_path};
 use super::{WriterConfig, queue::Group};
 use crate::clock::Clock;
 use crate::recover::{OpenConnections, Plan, Recovered, Rewritten, recover, remove, rewrite};
+use crate::rules::{Rule, is_left_out};
 use crate::seal::SealedSegment;
 use crate::segment::{Continues, Durability, Header, Hour, SegmentError, Uid};
 use crate::vfs::{Vfs, VfsFile, ensure_dir};
@@ -289,7 +290,7 @@ impl Engine {
         let path = config.place.active.join(&name);
         let hidden = opening_path(&config.place.active, config.writer.as_deref());
         let uid = Uid::from_bytes(self.clock.unique());
-        let continues = self.continues.clone();
+        let continues = (self.continues.clone()).filter(|_| !is_left_out(Rule::Continues));
         let writer = config.writer.as_deref();
         let mut header = Header::new(name.clone(), uid, &config.source, writer, now_ns, continues);
         header.open = self.connections.to_header();

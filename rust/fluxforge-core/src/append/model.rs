@@ -14,6 +14,7 @@ use super::queue::{Group, Queue};
 use super::{OnFull, WriterConfig};
 use crate::clock::Clock;
 use crate::recover::{Place, recover};
+use crate::rules::{Rule, leave_out};
 use crate::segment::{Body, Durability, GroupReader, Opening, Piece, Record};
 use crate::vfs::Vfs;
 use crate::vfs::faulty::{Chance, Fault, FaultyVfs, Omit};
@@ -43,7 +44,7 @@ impl Clock for TestClock {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// This many frames in one group.
     Write(u8),
@@ -166,9 +167,7 @@ impl History {
         if !self.closed && !lake.is_empty() && !ends_in_gap {
             return Err("the connection was open and does not end in a gap".to_owned());
         }
-        let mut unique = lake.clone();
-        unique.dedup();
-        if unique != lake {
+        if !lake.is_sorted_by(|one, next| one < next) {
             return Err(format!("out of order or twice: {lake:?}"));
         }
         if let Some(id) = self.acknowledged.iter().find(|id| !lake.contains(id)) {
@@ -346,6 +345,28 @@ fn each_promise_left_out_is_noticed() {
         let noticed = (0..20).any(|seed| crash_everywhere(&steps, &[], seed, omit).is_err());
         assert!(noticed, "{omit:?} was left out and nothing showed it");
     }
+}
+
+#[test]
+fn continues_left_out_is_noticed() {
+    let steps = [Step::Write(2), Step::Write(3), Step::Write(1)];
+    let _left_out = leave_out(Rule::Continues);
+    let noticed = (1..80).any(|at| {
+        let faults = [(at, Fault::Error)];
+        (0..3).any(|seed| crash_everywhere(&steps, &faults, seed, Omit::Nothing).is_err())
+    });
+    assert!(noticed, "nothing showed it");
+}
+
+/// Segments of one shape, so that a group in stale sectors fits where the torn one was to be.
+#[test]
+fn the_chain_left_out_is_noticed() {
+    let steps = [Step::Write(1), Step::Rotate].repeat(6);
+    let noticed =
+        || (0..20).any(|seed| crash_everywhere(&steps, &[], seed, Omit::Nothing).is_err());
+    assert!(!noticed());
+    let _left_out = leave_out(Rule::Chain);
+    assert!(noticed(), "nothing showed it");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::{Checkpoint, SealLine, Uid, Xxh3};
+use crate::rules::{Rule, is_left_out};
 use crate::vfs::VfsFile;
 
 /// How much is read at once.
@@ -142,7 +143,8 @@ impl Groups {
         // Whoever writes sums can write the greatest number too.
         let (next_n, chain) = last.map_or((0, 0), |last| (last.n.saturating_add(1), last.crc32c));
         let proved_from = |start: usize| checkpoint.proves(uid, &window[start..end]);
-        if checkpoint.n == next_n && checkpoint.prev == chain && proved_from(0) {
+        let follows = checkpoint.prev == chain || is_left_out(Rule::Chain);
+        if checkpoint.n == next_n && follows && proved_from(0) {
             return Some(0);
         }
         // Something before it is corrupt. It must still come later than what was proved, and

@@ -1,8 +1,9 @@
 //! A disk in memory that forgets what was not synced, and fails where it is told to.
 //!
 //! Harsher than real ones: every sector and every directory entry that was not synced survives a
-//! crash or not on its own; a failed sync marks pages clean that never reached the disk, so that
-//! reads go on to show them and a second sync says "fine".
+//! crash or not on its own; where a file had grown and its new sectors were not written, they show
+//! zeros or what another file holds there; a failed sync marks pages clean that never reached the
+//! disk, so that reads go on to show them and a second sync says "fine".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -77,6 +78,10 @@ impl Chance {
     fn coin(&mut self) -> bool {
         self.next() & 1 == 1
     }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.next() % from.len() as u64).expect("an index")]
+    }
 }
 
 impl FaultyVfs {
@@ -128,8 +133,9 @@ impl FaultyVfs {
     /// What the disk holds when the power comes back.
     pub(crate) fn after_power_cut(&self, chance: &mut Chance) -> Self {
         let mut world = self.world().clone();
+        let stale: Vec<Vec<u8>> = world.inodes.iter().map(|i| i.durable.clone()).collect();
         for inode in &mut world.inodes {
-            inode.cut_power(chance);
+            inode.cut_power(chance, &stale);
         }
         let lost: Vec<PathBuf> = world
             .dirs
@@ -228,12 +234,20 @@ impl Inode {
         }
     }
 
-    fn cut_power(&mut self, chance: &mut Chance) {
+    fn cut_power(&mut self, chance: &mut Chance, stale: &[Vec<u8>]) {
         if !self.dirty.is_empty() && chance.coin() {
+            let old = self.durable.len();
             self.durable.resize(self.content.len(), 0);
+            // The sectors of a removed file, given to this one, at the same place in both.
+            let donor = chance.pick(stale);
+            for (byte, stale) in self.durable.iter_mut().zip(donor).skip(old) {
+                *byte = *stale;
+            }
         }
+        // None of them, all of them, each by itself.
+        let share = chance.next() % 3;
         for sector in std::mem::take(&mut self.dirty) {
-            if chance.coin() {
+            if share == 1 || (share == 2 && chance.coin()) {
                 self.keep(sector);
             }
         }
