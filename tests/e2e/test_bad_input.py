@@ -27,6 +27,8 @@ NEWER = (
 def assert_one_clear_line(done, *expected):
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert len(errors) == 1, done.stderr
     for text in expected:
         assert text in done.stderr
 
@@ -44,7 +46,9 @@ def test_an_unknown_channel_says_which_there_are(tmp_path):
     assert_one_clear_line(done, "lvl2", "level2", "--channel")
 
 
-@pytest.mark.parametrize("command", [["fluxforge-ingest"], ["fluxforge", "demo"]])
+@pytest.mark.parametrize(
+    "command", [["fluxforge-ingest"], ["fluxforge-etl", "--once"], ["fluxforge", "demo"]]
+)
 def test_a_directory_that_cannot_be_made_is_told_in_a_line(command, tmp_path):
     (tmp_path / "file").write_text("not a directory")
     done = run(*command, "--data-dir", str(tmp_path / "file" / "data"), cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -18,7 +19,7 @@ import pytest
 import lake_rows
 import oracle
 import raw_segments
-from processes import clean_environment, run, running, simulator, wait_until
+from processes import clean_environment, run, running, script, simulator, wait_until
 
 PRODUCTS = "BTC-USD,ETH-USD"
 
@@ -91,7 +92,7 @@ def test_an_etl_that_dies_beside_a_capture_is_told_and_the_capture_goes_on(tmp_p
         (etl,) = spawned(both.process.pid)
         etl.kill()
         both.wait_for("the ETL beside this capture has ended")
-        assert both.stop() != 0
+        assert both.stop() == 1
     assert len(segments(tmp_path / "data", "ready")) == 1
 
 
@@ -148,6 +149,51 @@ def test_the_demo_starts_anew_but_removes_nothing_of_others(tmp_path):
     assert refused.returncode == 2
     assert "mine is not empty" in refused.stderr
     assert (mine / "thesis.txt").read_text() == "dear"
+
+
+def test_the_demo_takes_what_was_recorded_later_for_someone_elses(tmp_path):
+    assert run("fluxforge", "demo", "--seconds", "1", cwd=tmp_path).returncode == 0
+    later = tmp_path / "fluxforge-demo" / "raw" / "ready" / "coinbase" / "mine.ndjson"
+    later.parent.mkdir(exist_ok=True, parents=True)
+    later.write_text("{}")
+    refused = run("fluxforge", "demo", "--seconds", "1", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "holds more than a demo's data" in refused.stderr
+    assert later.exists()
+
+
+@pytest.mark.parametrize("after", [0.05, 0.3, 1.0, 2.5])
+def test_ctrl_c_to_the_whole_group_ends_the_demo_without_a_traceback(after, tmp_path):
+    demo = subprocess.Popen(
+        [script("fluxforge"), "demo", "--seconds", "2"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(after)
+    os.killpg(demo.pid, signal.SIGINT)
+    output, _ = demo.communicate(timeout=60)
+    # Before Python has got as far as our handlers, its own ends it.
+    if after >= 1:
+        assert "Traceback" not in output
+        assert demo.returncode in {0, 130}, output
+
+
+def test_run_refuses_storages_that_never_meet(tmp_path):
+    (tmp_path / "config.yaml").write_text("ingestion: {storage: {base_dir: ./elsewhere}}\n")
+    refused = run("fluxforge", "run", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "etl.storage_input" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["fluxforge-ingest"], ["fluxforge-etl", "--once"]])
+def test_a_source_that_is_no_feed_names_those_there_are(command, tmp_path):
+    refused = run(*command, cwd=tmp_path, env={"FLUXFORGE__INGESTION__SOURCE": "kraken"})
+    assert refused.returncode == 2
+    assert "known feeds: coinbase" in refused.stderr
 
 
 def test_two_ingesters_in_one_directory_are_told_apart(tmp_path):

@@ -6,11 +6,13 @@ by the standard library's json, after the kill and before anything of ours looks
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
 from itertools import chain
 
+import pyarrow as pa
 import pytest
 
 import lake_rows
@@ -35,6 +37,8 @@ def test_ingest_killed_at_random_moments_loses_nothing_acknowledged(kills, tmp_p
     print(f"seed {seed}")
     rng = random.Random(seed)
     journal = tmp_path / "journal.ndjson"
+    # Often enough that kills land between sealing, publishing and the next segment too.
+    (tmp_path / "config.yaml").write_text("ingestion: {segment_max_seconds: 0.05}\n")
     acknowledged: list[Counter[str]] = []
     with simulator("--rate", "0", "--products", PRODUCTS, journal=journal) as (url, exchange):
         for kill in range(kills):
@@ -43,8 +47,9 @@ def test_ingest_killed_at_random_moments_loses_nothing_acknowledged(kills, tmp_p
             ingest.wait_for("connected to")
             time.sleep(rng.uniform(0, 0.4))
             ingest.kill()
-            active = (data_dir / "raw" / "active" / "coinbase").glob("*.ndjson")
-            frames = (raw_segments.durable_frames(segment) for segment in active)
+            raw = data_dir / "raw"
+            segments = [*raw.glob("active/*/*.ndjson"), *raw.glob("ready/*/*.ndjson")]
+            frames = (raw_segments.durable_frames(segment) for segment in segments)
             acknowledged.append(Counter(chain.from_iterable(frames)))
             recovering = start_ingest(url, data_dir, tmp_path)
             recovering.wait_for("connected to")
@@ -66,6 +71,29 @@ def test_ingest_killed_at_random_moments_loses_nothing_acknowledged(kills, tmp_p
         for table in set(must) | set(lake):
             rows = lake.get(table, Counter())
             assert must.get(table, Counter()) <= rows <= sent[table], (kill, table)
+        assert_what_is_missing_is_known(data_dir, journal, conns[0], kill)
+
+
+def assert_what_is_missing_is_known(data_dir, journal, conn, kill):
+    """What the killed connection lost is its end, and raw says from when on it is missing."""
+    with_time, gaps = {}, []
+    for archive in (data_dir / "raw").glob("archive/*/*/*.zst"):
+        with pa.CompressedInputStream(str(archive), "zstd") as lines:
+            for line in lines.read().splitlines():
+                record = json.loads(line)
+                if "data" in record:
+                    with_time[json.dumps(record["data"])] = record["capture_ts"]
+                elif record.get("event", {}).get("kind") == "gap":
+                    gaps.append(record["event"])
+    sent = [json.dumps(json.loads(frame)) for frame in oracle.journal_frames(journal, conn=conn)]
+    kept = [frame in with_time for frame in sent]
+    count = sum(kept)
+    assert kept[:count] == [True] * count, f"a hole before the end of connection {conn}"
+    if count < len(sent):
+        (gap,) = gaps
+        assert gap["end_ts"] is None
+        if count:
+            assert gap["start_ts"] == with_time[sent[count - 1]], kill
 
 
 def test_etl_killed_at_random_moments_gives_each_row_once(tmp_path):
@@ -83,17 +111,21 @@ def test_etl_killed_at_random_moments_gives_each_row_once(tmp_path):
 
     command = ("fluxforge-etl", "--once", "--data-dir", str(data_dir))
     claims = data_dir / "raw" / "processing" / "coinbase"
+    killed_at_work = 0
     for _ in range(6):
+        before = set(claims.glob("*.json"))
         with running(*command, cwd=tmp_path) as etl:
             wait_until(
-                lambda: any(claims.glob("*.json")),
-                what=lambda etl=etl: f"a claim:\n{etl.output}",
+                lambda before=before: set(claims.glob("*.json")) - before,
+                what=lambda etl=etl: f"a claim of its own:\n{etl.output}",
                 alive=lambda etl=etl: etl.process.poll() is None,
             )
-            time.sleep(rng.uniform(0, 0.15))
+            time.sleep(rng.uniform(0, 0.1))
             etl.kill()
+        killed_at_work += 1
         if not list(ready.glob("*.ndjson")):
             break
+    assert killed_at_work >= 2
     done = run(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not list(ready.glob("*")), "segments are left"

@@ -54,6 +54,21 @@ def test_a_time_without_a_zone_is_refused(config):
         fluxforge.scan(config, "level2", start=datetime(2025, 12, 3))  # noqa: DTZ001 - the mistake
 
 
+def test_one_name_is_no_list_of_products(config):
+    with pytest.raises(TypeError, match="give a list"):
+        fluxforge.scan(config, "level2", products="BTC-USD")
+
+
+def test_a_lake_written_under_two_policies_is_one_table(config):
+    other = local(Path(config.storage.base_dir), numbers="decimal", timestamp_unit="us")
+    write_segment(other, [level2("BTC-USD", 9, 2.5)], capture_ns=CAPTURE_NS + 2 * 86_400 * 10**9)
+    assert ETLJob(other).run_once().exit_code == 0
+    frame = fluxforge.scan(config, "level2", products=["BTC-USD"]).sort("capture_ts").collect()
+    assert frame["price_level"].to_list() == [1.0, 1.0, 2.5]
+    last = fluxforge.scan(config, "level2", start=FIRST + timedelta(days=2)).collect()
+    assert last.height == 1
+
+
 def test_a_part_that_no_commit_lists_is_not_seen(config):
     data_dir = Path(config.storage.base_dir)
     part = next((data_dir / "processed/coinbase/level2").rglob("*.parquet"))

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ def signals_held_back() -> Iterator[None]:
     A process that starts otherwise dies of a Ctrl-C to the whole group before it can say that its
     parent decides.
     """
+    # The first spawn starts multiprocessing's tracker, which lets both signals through again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

@@ -50,14 +50,18 @@ def scan(
     Returns:
         A lazy frame with the table's columns, then product_id (where the table has one) and
         date. Rows come by segment and partition; sort by conn and sequence_num, or by
-        capture_ts, for the captured order.
+        capture_ts, for the captured order. Where the lake was written under several
+        ``etl.numbers`` or ``etl.timestamp_unit``, columns get the type that holds them all.
 
     Raises:
         FeedError: The feed has no such table.
+        TypeError: ``products`` is a string.
         ValueError: A time without a time zone.
     """
     import polars as pl  # noqa: PLC0415 - imported when used
 
+    if isinstance(products, str):
+        raise TypeError(f"products={products!r} is one name; give a list, as [{products!r}]")
     if isinstance(source, FluxForgeConfig):
         storage_config = source.etl_output_storage()
     else:
@@ -67,9 +71,15 @@ def scan(
     ledger = Ledger(storage, path=get_commits_path(storage_config, feed))
     start_ns, end_ns = _to_ns(start, "start"), _to_ns(end, "end")
 
-    parts = (part for commit in ledger.commits() for part in commit.parts if part.table == table)
-    keys = [part.key(output_path) for part in _prune(parts, products, start_ns, end_ns)]
     empty = _empty(table, feed)
+    # Parts of one numbers and timestamp policy have one schema.
+    keys: dict[tuple[str, str], list[str]] = {}
+    for commit in ledger.commits():
+        policy = commit.recipe["numbers"], commit.recipe["timestamp_unit"]
+        parts = (part for part in commit.parts if part.table == table)
+        wanted = [part.key(output_path) for part in _prune(parts, products, start_ns, end_ns)]
+        if wanted:
+            keys.setdefault(policy, []).extend(wanted)
     if not keys:
         return empty
     partitions = {
@@ -77,13 +87,17 @@ def scan(
         for name, dtype in empty.collect_schema().items()
         if name in {"product_id", "date"}
     }
-    frame = pl.scan_parquet(
-        [storage.get_full_path(key) for key in keys],
-        glob=False,  # a directory named "[data]" is no pattern
-        hive_partitioning=True,
-        hive_schema=partitions,
-        storage_options=storage.get_storage_options("polars") or None,
-    )
+    frames = [
+        pl.scan_parquet(
+            [storage.get_full_path(key) for key in of_policy],
+            glob=False,  # a directory named "[data]" is no pattern
+            hive_partitioning=True,
+            hive_schema=partitions,
+            storage_options=storage.get_storage_options("polars") or None,
+        )
+        for of_policy in keys.values()
+    ]
+    frame = pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
     if start_ns is not None:
         frame = frame.filter(pl.col("capture_ts").dt.epoch("ns") >= start_ns)
     if end_ns is not None:
