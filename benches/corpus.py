@@ -9,6 +9,7 @@ product's snapshot first. Few products are busy and many are quiet, as on the re
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 from collections.abc import Iterator
@@ -19,11 +20,18 @@ _BUSIEST = ["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD"]
 _SNAPSHOT_LEVELS = 20_000  # of all products together
 
 
-def generate(*, products: int = 20, size: int = 10_000_000, seed: int = 7) -> bytes:
-    """Return whole envelope lines of at least ``size`` bytes, snapshots included."""
+def generate(
+    *, products: int = 20, size: int = 10_000_000, seed: int = 7, shuffled: bool = False
+) -> bytes:
+    """Return whole envelope lines of at least ``size`` bytes, snapshots included.
+
+    ``shuffled`` puts the keys of every object in an order of their own, the envelope's too.
+    """
+    rng = random.Random(seed)
     pieces: list[bytes] = []
     total = 0
-    for line in lines(products=products, seed=seed):
+    for ordered in lines(products=products, seed=seed):
+        line = _shuffle(ordered, rng) if shuffled else ordered
         pieces.append(line)
         total += len(line)
         if total >= size:
@@ -71,6 +79,15 @@ def lines(*, products: int, seed: int) -> Iterator[bytes]:
         else:
             beat = f'{{"current_time":"{_time(now)}","heartbeat_counter":{sequence}}}'
             yield line("heartbeats", beat)
+
+
+def _shuffle(line: bytes, rng: random.Random) -> bytes:
+    def mixed(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        rng.shuffle(pairs)
+        return dict(pairs)
+
+    value = json.loads(line, object_pairs_hook=mixed)
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 def _level2(

@@ -6,6 +6,7 @@ use super::dictionary::Dictionary;
 use super::envelope::{Content, Line};
 use super::fault::Fault;
 use super::frame::Outcome;
+use super::scan::Scanner;
 use super::sequence::ConnectionSequence;
 use super::sink::Sink;
 use crate::schema::plan::Plan;
@@ -61,6 +62,8 @@ pub struct Reject {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placed<'a> {
     pub(crate) bytes: &'a [u8],
+    /// The line and what follows it, as far as it is at hand.
+    pub(crate) ahead: &'a [u8],
     pub(crate) line: u64,
     pub(crate) offset: u64,
 }
@@ -115,7 +118,7 @@ impl Books {
             seen: super::envelope::Seen::default(),
         };
         let read = if utf8 || std::str::from_utf8(placed.bytes).is_ok() {
-            line.read(placed.bytes)
+            line.read(Scanner::within(placed.ahead, placed.bytes.len()))
         } else {
             Err(Fault::new("not UTF-8"))
         };

@@ -15,16 +15,24 @@ use crate::schema::{Kind, Numbers};
 
 /// One value on its way into a column.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Cell<'a> {
+pub(crate) enum Cell {
     #[default]
     Null,
     Int(i64),
     Float(f64),
-    Decimal(i128),
+    /// In halves: a cell that is no wider than a text is quicker to hand on.
+    Decimal(i64, u64),
     Code(i32),
-    Text(&'a [u8]),
-    /// A text that had escapes: where it lies in the frame's scratch.
-    Scratch(usize, usize),
+    /// Where a text lies in the frame's scratch.
+    Text(usize, usize),
+}
+
+impl Cell {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    #[expect(clippy::cast_sign_loss, reason = "the low half has no sign")]
+    pub(crate) fn decimal(value: i128) -> Self {
+        Self::Decimal((value >> 64) as i64, value as u64)
+    }
 }
 
 /// The values of one column in one partition.
@@ -32,6 +40,8 @@ pub(crate) enum Cell<'a> {
 pub(crate) struct Column {
     values: Values,
     nulls: NullBufferBuilder,
+    /// Rows before the first null need no bit each.
+    has_nulls: bool,
 }
 
 #[derive(Debug)]
@@ -89,53 +99,71 @@ impl Column {
         Self {
             values,
             nulls: NullBufferBuilder::new(0),
+            has_nulls: false,
         }
     }
 
-    /// Appends a cell of the column's own kind. False if an Arrow string column is full.
+    /// Appends the cells of some rows, of the column's own kind or null. False if an Arrow string
+    /// column is full.
     #[inline]
-    pub(crate) fn push(&mut self, cell: Cell<'_>, scratch: &[u8]) -> bool {
-        match (&mut self.values, cell) {
-            (Values::Float(values), Cell::Float(value)) => values.push(value),
-            (Values::Code(values), Cell::Code(value)) => values.push(value),
-            (Values::Int(values), Cell::Int(value)) => values.push(value),
-            (Values::Decimal(values), Cell::Decimal(value)) => values.push(value),
-            (Values::Text { ends, bytes }, cell) => {
-                match cell {
-                    Cell::Text(text) => bytes.extend_from_slice(text),
-                    Cell::Scratch(start, end) => bytes.extend_from_slice(&scratch[start..end]),
-                    _ => self.nulls.append_null(),
+    pub(crate) fn extend<'c>(
+        &mut self,
+        cells: impl Iterator<Item = &'c Cell>,
+        rows: usize,
+        scratch: &[u8],
+    ) -> bool {
+        macro_rules! each {
+            ($values:ident, $pattern:pat => $value:expr) => {{
+                $values.reserve(rows);
+                for cell in cells {
+                    let $pattern = cell else {
+                        append_null(&mut self.nulls, &mut self.has_nulls, $values.len());
+                        $values.push(Default::default());
+                        continue;
+                    };
+                    $values.push($value);
+                    if self.has_nulls {
+                        self.nulls.append_non_null();
+                    }
                 }
-                let Ok(end) = i32::try_from(bytes.len()) else {
-                    return false;
-                };
-                ends.push(end);
-                if !matches!(cell, Cell::Text(_) | Cell::Scratch(..)) {
-                    return true;
-                }
+            }};
+        }
+        match &mut self.values {
+            Values::Float(values) => each!(values, Cell::Float(value) => *value),
+            Values::Code(values) => each!(values, Cell::Code(value) => *value),
+            Values::Int(values) => each!(values, Cell::Int(value) => *value),
+            Values::Decimal(values) => {
+                each!(values, Cell::Decimal(high, low) => i128::from(*high) << 64 | i128::from(*low));
             }
-            (values, _) => {
-                values.push_default();
-                self.nulls.append_null();
-                return true;
+            Values::Text { ends, bytes } => {
+                for cell in cells {
+                    if let Cell::Text(start, end) = cell {
+                        bytes.extend_from_slice(&scratch[*start..*end]);
+                        if self.has_nulls {
+                            self.nulls.append_non_null();
+                        }
+                    } else {
+                        append_null(&mut self.nulls, &mut self.has_nulls, ends.len());
+                    }
+                    let Ok(end) = i32::try_from(bytes.len()) else {
+                        return false;
+                    };
+                    ends.push(end);
+                }
             }
         }
-        self.nulls.append_non_null();
         true
     }
 
     /// Appends the same cell for a run of rows.
-    pub(crate) fn fill(&mut self, cell: Cell<'_>, scratch: &[u8], rows: usize) -> bool {
+    pub(crate) fn fill(&mut self, cell: Cell, scratch: &[u8], rows: usize) -> bool {
         match (&mut self.values, cell) {
-            (Values::Code(values), Cell::Code(value)) => {
-                values.resize(values.len() + rows, value);
-                self.nulls.append_n_non_nulls(rows);
-            }
-            (Values::Int(values), Cell::Int(value)) => {
-                values.resize(values.len() + rows, value);
-                self.nulls.append_n_non_nulls(rows);
-            }
-            _ => return (0..rows).all(|_| self.push(cell, scratch)),
+            (Values::Code(values), Cell::Code(value)) => values.resize(values.len() + rows, value),
+            (Values::Int(values), Cell::Int(value)) => values.resize(values.len() + rows, value),
+            _ => return self.extend((0..rows).map(|_| &cell), rows, scratch),
+        }
+        if self.has_nulls {
+            self.nulls.append_n_non_nulls(rows);
         }
         true
     }
@@ -207,17 +235,14 @@ impl Column {
     }
 }
 
-impl Values {
-    #[cold]
-    fn push_default(&mut self) {
-        match self {
-            Self::Int(values) => values.push(0),
-            Self::Float(values) => values.push(0.0),
-            Self::Decimal(values) => values.push(0),
-            Self::Code(values) => values.push(0),
-            Self::Text { .. } => {}
-        }
+/// Appends a null behind so many rows; the first gives those before it their bits.
+#[cold]
+fn append_null(nulls: &mut NullBufferBuilder, has_nulls: &mut bool, rows: usize) {
+    if !*has_nulls {
+        *has_nulls = true;
+        nulls.append_n_non_nulls(rows);
     }
+    nulls.append_null();
 }
 
 /// Growth doubles; what is kept for long gives the surplus back.

@@ -14,9 +14,34 @@ pub(crate) struct Dictionary {
     values: Vec<Box<str>>,
     codes: HashMap<Box<str>, i32>,
     last: i32,
+    recent: Recent,
+}
+
+/// Short texts as words, each in one place that it shares with others: bid and offer, buy and sell
+/// are found without a comparison that the processor would have to guess.
+#[derive(Debug, Default)]
+struct Recent([Option<(u64, i32)>; 16]);
+
+impl Recent {
+    #[inline]
+    fn place(word: u64) -> usize {
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize
+    }
 }
 
 impl Dictionary {
+    /// The number of a short text that came lately, by its word of [`super::swar::short_text`].
+    #[inline]
+    pub(crate) fn recall(&self, word: u64) -> Option<i32> {
+        let (known, code) = self.recent.0[Recent::place(word)]?;
+        (known == word).then_some(code)
+    }
+
+    /// Lets [`Self::recall`] find a text that has just been interned.
+    pub(crate) fn remember(&mut self, word: u64, code: i32) {
+        self.recent.0[Recent::place(word)] = Some((word, code));
+    }
+
     /// The text's number; the second value says whether it is new.
     #[inline]
     pub(crate) fn intern(&mut self, text: &[u8]) -> Option<(i32, bool)> {
@@ -52,6 +77,7 @@ impl Dictionary {
 
     /// Forgets the text that was interned last: its frame is rejected.
     pub(crate) fn forget_last(&mut self) {
+        self.recent = Recent::default();
         if let Some(text) = self.values.pop() {
             self.codes.remove(&text);
         }

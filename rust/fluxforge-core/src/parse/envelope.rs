@@ -10,6 +10,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::column::Cell;
 use super::dictionary::Dictionary;
 use super::fault::Fault;
 use super::frame::{self, Outcome};
@@ -17,8 +18,9 @@ use super::hints::{Key, once};
 use super::partition::Origin;
 use super::scan::{Scanner, Text};
 use super::sink::Sink;
-use super::{time, value};
-use crate::schema::plan::Plan;
+use super::time::{self, Clock};
+use super::value;
+use crate::schema::plan::{ColumnPlan, Plan};
 
 /// What a good line holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +55,9 @@ pub(crate) struct Line<'p> {
 }
 
 impl Line<'_> {
-    /// Reads a whole line of valid UTF-8. What the frame adds counts once the sink keeps it.
-    pub(crate) fn read(&mut self, line: &[u8]) -> Result<Content, Fault> {
+    /// Reads a whole line of valid UTF-8, at whose beginning the scanner is. What the frame adds counts once the sink keeps it.
+    pub(crate) fn read(&mut self, mut scanner: Scanner<'_>) -> Result<Content, Fault> {
         let level = &self.plan.envelope;
-        let mut scanner = Scanner::new(line);
         let mut data_at = None;
         let mut raw: Option<Text<'_>> = None;
         let mut outcome = None;
@@ -67,7 +68,11 @@ impl Line<'_> {
                 Key::Known(index) => {
                     once(&mut seen, index, level)?;
                     match index {
-                        CAPTURE_TS => self.seen.capture_ns = Some(capture_ns(&mut scanner)?),
+                        CAPTURE_TS => {
+                            let clock = &mut self.sink.clocks.capture;
+                            self.seen.capture_ns =
+                                Some(capture_ns(&mut scanner, &self.plan.capture, clock)?);
+                        }
                         CONN => {
                             let conn = value::text_or_null(&mut scanner, "conn")?;
                             self.seen.conn = Some(self.conn(conn)?);
@@ -87,7 +92,7 @@ impl Line<'_> {
             more = scanner.more(b'}')?;
         }
         scanner.whitespace();
-        if scanner.pos() != line.len() {
+        if !scanner.rest().is_empty() {
             return Err(scanner.fault("the line's end"));
         }
         let contents = seen & CONTENTS;
@@ -164,13 +169,13 @@ impl Line<'_> {
     }
 }
 
-fn capture_ns(scanner: &mut Scanner<'_>) -> Result<i64, Fault> {
-    let text = value::text_or_null(scanner, "capture_ts")?;
-    let text = text.ok_or_else(|| Fault::new("capture_ts is null"))?;
-    let mut scratch = Vec::new();
-    let text = text.decode(&mut scratch)?;
-    let instant =
-        time::parse(text).ok_or_else(|| Fault::quoting("capture_ts is no RFC 3339 time:", text))?;
-    let nanos = instant.nanos();
-    nanos.ok_or_else(|| Fault::new("capture_ts lies outside the years 1677 to 2262"))
+fn capture_ns(
+    scanner: &mut Scanner<'_>,
+    column: &ColumnPlan,
+    clock: &mut Clock,
+) -> Result<i64, Fault> {
+    match value::timestamp(scanner, column, clock)? {
+        Cell::Int(nanos) => Ok(nanos),
+        _ => Err(Fault::field(&column.name, "is null")),
+    }
 }

@@ -106,16 +106,16 @@ fn route<'a>(
     };
     let mut scratch = Vec::new();
     let name = text.decode(&mut scratch)?;
-    let table = match plan.routes.get(name) {
-        Some(Route::Table(table)) => *table,
-        Some(Route::Ignored(index)) => return Ok((Outcome::Ignored(*index), pass()?)),
+    let table = match plan.route_of(name) {
+        Some(Route::Table(table)) => table,
+        Some(Route::Ignored(index)) => return Ok((Outcome::Ignored(index), pass()?)),
         None => {
             pass()?;
             return Err(Fault::quoting("unknown channel", name));
         }
     };
     sink.channel.extend_from_slice(name);
-    if let Some(at) = head.sequence {
+    if let (Some(at), None) = (head.sequence, sink.sequence) {
         read_sequence(plan, source, at)?;
     }
     let mut rows = Rows::new(plan, table, sink, origin);

@@ -10,18 +10,39 @@ pub(crate) enum Key<'a> {
     Unknown(Text<'a>),
 }
 
-/// For each level: the field expected first, then the one expected after each field.
+/// For each level, from its slot on: the field expected first, then the one expected after each
+/// field.
 #[derive(Debug)]
-pub(crate) struct Hints(Vec<Vec<usize>>);
+pub(crate) struct Hints(Vec<usize>);
 
 impl Hints {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let declared = |level: &Level| (0..=level.fields.len()).collect();
-        Self(plan.levels().map(declared).collect())
+        let declared = |level: &Level| 0..=level.fields.len();
+        Self(plan.levels().flat_map(declared).collect())
     }
 
-    /// Reads a key and its colon. `after` is 0 in a new object and carries the place from key to
-    /// key; only speed depends on it.
+    /// Takes the key that is expected, with its colon, if it is the one that stands here. `after` is
+    /// 0 in a new object and carries the place from key to key; only speed depends on it.
+    #[inline]
+    pub(crate) fn guess(
+        &self,
+        scanner: &mut Scanner<'_>,
+        level: &Level,
+        after: &mut usize,
+    ) -> Option<usize> {
+        let guess = self.0[level.slot + *after];
+        let (text, at) = scanner.whole();
+        let length = level
+            .fields
+            .get(guess)?
+            .pattern
+            .length_in(text.get(at..)?)?;
+        scanner.advance(length);
+        *after = guess + 1;
+        Some(guess)
+    }
+
+    /// Reads a key and its colon.
     #[inline]
     pub(crate) fn key<'a>(
         &mut self,
@@ -29,17 +50,13 @@ impl Hints {
         level: &Level,
         after: &mut usize,
     ) -> Result<Key<'a>, Fault> {
-        let guess = self.0[level.slot][*after];
-        if let Some(field) = level.fields.get(guess)
-            && let Some(length) = field.pattern.length_in(scanner.rest())
-        {
-            scanner.advance(length);
-            *after = guess + 1;
-            return Ok(Key::Known(guess));
+        match self.guess(scanner, level, after) {
+            Some(index) => Ok(Key::Known(index)),
+            None => self.look_up(scanner, level, after),
         }
-        self.look_up(scanner, level, after)
     }
 
+    #[inline(never)]
     fn look_up<'a>(
         &mut self,
         scanner: &mut Scanner<'a>,
@@ -56,7 +73,7 @@ impl Hints {
         let Some(index) = found else {
             return Ok(Key::Unknown(key));
         };
-        self.0[level.slot][*after] = index;
+        self.0[level.slot + *after] = index;
         *after = index + 1;
         Ok(Key::Known(index))
     }

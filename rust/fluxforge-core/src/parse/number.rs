@@ -1,5 +1,7 @@
 //! Decimals straight from bytes: to the nearest float64, or to `decimal128(38, 18)` exactly.
 
+use super::swar::Decimal;
+
 /// Fractional digits of the stored decimal.
 pub(crate) const SCALE: i32 = 18;
 /// Digits of the stored decimal.
@@ -11,6 +13,35 @@ const POW10_F64: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
+
+impl Decimal {
+    /// The value, rounded once: 15 digits and the power of ten are both exact.
+    #[inline]
+    pub(crate) fn to_f64(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "15 digits are exact")]
+        let mantissa = self.mantissa as f64;
+        let value = mantissa / POW10_F64[self.fraction];
+        if self.negative { -value } else { value }
+    }
+
+    /// The value times 10^18: 33 digits at most.
+    #[inline]
+    pub(crate) fn to_scaled(self) -> i128 {
+        let value = i128::from(self.mantissa) * UNITS[self.fraction];
+        if self.negative { -value } else { value }
+    }
+}
+
+/// What turns a whole number with so many fractional digits into units of the stored decimal.
+const UNITS: [i128; 9] = {
+    let mut units = [10_i128.pow(SCALE.unsigned_abs()); 9];
+    let mut fraction = 1;
+    while fraction < units.len() {
+        units[fraction] = units[fraction - 1] / 10;
+        fraction += 1;
+    }
+    units
+};
 
 /// A number taken apart: `mantissa * 10^exponent`, as long as the mantissa fits.
 #[derive(Debug, Clone, Copy)]

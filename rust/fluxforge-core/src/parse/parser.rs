@@ -23,6 +23,9 @@ use crate::schema::plan::Plan;
 /// What is longer has lost its checkpoints and is read like a segment that never had any.
 const MAX_GROUP: usize = 512 << 20;
 
+/// So many bytes are hashed, checked and read before the next ones: they are still in the cache.
+const WARM: usize = 64 << 10;
+
 const BAD_GROUP: &str = "its group does not match its checkpoint";
 const BAD_TAIL: &str = "behind the last checkpoint, and the seal does not match";
 const AFTER_SEAL: &str = "behind the seal";
@@ -310,6 +313,18 @@ impl SegmentParser {
 
     /// Takes whole lines; the segment's last may lack its newline.
     fn take_lines(&mut self, bytes: &[u8], distrust: Option<&str>) {
+        let mut rest = bytes;
+        while rest.len() > WARM {
+            let Some(end) = line_end(rest, WARM, false) else {
+                break;
+            };
+            self.take_block(&rest[..end], distrust);
+            rest = &rest[end..];
+        }
+        self.take_block(rest, distrust);
+    }
+
+    fn take_block(&mut self, bytes: &[u8], distrust: Option<&str>) {
         self.hash.update(bytes);
         let utf8 = std::str::from_utf8(bytes).is_ok();
         let mut at = 0;
@@ -323,6 +338,7 @@ impl SegmentParser {
             if !is_header && !is_proof {
                 let placed = Placed {
                     bytes: line,
+                    ahead: &bytes[at..],
                     line: self.lines,
                     offset: self.bytes + at as u64,
                 };

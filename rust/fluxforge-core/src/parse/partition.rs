@@ -24,6 +24,39 @@ pub(crate) struct Origin {
     pub(crate) record: u32,
 }
 
+/// Every so many cells one, from the first on.
+struct Lane<'r> {
+    cells: &'r [Cell],
+    stride: usize,
+}
+
+impl<'r> Iterator for Lane<'r> {
+    type Item = &'r Cell;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'r Cell> {
+        let cell = self.cells.first()?;
+        self.cells = self.cells.get(self.stride..).unwrap_or_default();
+        Some(cell)
+    }
+}
+
+/// Rows of one frame that follow each other into one partition.
+#[derive(Debug)]
+pub(crate) struct Run<'r> {
+    pub(crate) rows: usize,
+    /// The number of the first one in its frame.
+    pub(crate) first: u32,
+    /// Row by row, the columns of which each row has its own value.
+    pub(crate) cells: &'r [Cell],
+    /// One per column; only those count that all rows have in common.
+    pub(crate) common: &'r [Cell],
+    /// The texts that cells point to.
+    pub(crate) scratch: &'r [u8],
+    /// Values that float64 could not hold.
+    pub(crate) inexact: u64,
+}
+
 /// The rows of one partition.
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -178,44 +211,35 @@ impl Partitions {
 }
 
 impl Partition {
-    /// Completes the rows added since the last call with what they have in common.
+    /// Adds a run of rows: what each has of its own, and what they have in common.
     #[inline]
-    pub(crate) fn complete(
+    pub(crate) fn append(
         &mut self,
         plan: &TablePlan,
         origin: &Origin,
-        cells: &[Cell<'_>],
-        scratch: &[u8],
+        run: &Run<'_>,
     ) -> Result<(), Fault> {
-        let rows = self.item.len() - self.rows;
-        let total = self.item.len();
+        for (lane, &index) in plan.per_row.iter().enumerate() {
+            let cells = Lane {
+                cells: &run.cells[lane..],
+                stride: plan.per_row.len(),
+            };
+            if !self.columns[index].extend(cells, run.rows, run.scratch) {
+                return Err(full());
+            }
+        }
+        for &index in &plan.per_run {
+            if !self.columns[index].fill(run.common[index], run.scratch, run.rows) {
+                return Err(full());
+            }
+        }
+        let total = self.rows + run.rows;
         self.capture_ts.resize(total, origin.capture_ns);
         self.conn.resize(total, origin.conn);
         self.record.resize(total, origin.record);
-        for ((column, cell), plan) in self.columns.iter_mut().zip(cells).zip(&plan.columns) {
-            if !plan.per_row && !column.fill(*cell, scratch, rows) {
-                return Err(full());
-            }
-        }
+        self.item.extend((run.first..).take(run.rows));
+        self.inexact += run.inexact;
         self.rows = total;
-        Ok(())
-    }
-
-    /// Adds one row's own cells.
-    #[inline]
-    pub(crate) fn push(
-        &mut self,
-        plan: &TablePlan,
-        item: u32,
-        cells: &[Cell<'_>],
-        scratch: &[u8],
-    ) -> Result<(), Fault> {
-        for ((column, cell), plan) in self.columns.iter_mut().zip(cells).zip(&plan.columns) {
-            if plan.per_row && !column.push(*cell, scratch) {
-                return Err(full());
-            }
-        }
-        self.item.push(item);
         Ok(())
     }
 

@@ -4,12 +4,16 @@ use super::column::Cell;
 use super::fault::Fault;
 use super::frame::Head;
 use super::hints::{Key, once};
-use super::partition::Origin;
+use super::partition::{Origin, Run};
 use super::scan::{Scanner, Text};
 use super::sink::Sink;
+use super::template::Slots;
 use super::value;
 use crate::schema::Kind;
 use crate::schema::plan::{Action, Level, Plan, SEQUENCE_NUM, SERVER_TS, TablePlan};
+
+/// Rows that are read before they go to their partition's columns together.
+const MAX_STAGED: usize = 128;
 
 /// The rows of one frame under way.
 pub(crate) struct Rows<'a, 's> {
@@ -18,30 +22,41 @@ pub(crate) struct Rows<'a, 's> {
     index: usize,
     sink: &'s mut Sink,
     origin: Origin,
-    /// One per column: what the current row, or all rows of the current run, have.
-    cells: Vec<Cell<'a>>,
-    scratch: Vec<u8>,
     product: Option<Text<'a>>,
+    /// Where the rows go, until another product is read.
+    place: Option<usize>,
+    /// Rows so far.
     item: u32,
-    /// Values of the current row that float64 could not hold.
+    /// Rows that are read and not yet in their partition.
+    staged: usize,
+    /// Values that float64 could not hold, of the row that is being read and of the run before it.
+    inexact_in_row: u64,
     inexact: u64,
-    /// The partition whose newest rows still lack what they have in common.
+    /// The partition where the current run goes.
     run: Option<usize>,
 }
 
 impl<'a, 's> Rows<'a, 's> {
     pub(crate) fn new(plan: &'s Plan, index: usize, sink: &'s mut Sink, origin: Origin) -> Self {
         let table = &plan.tables[index];
+        sink.common.clear();
+        sink.common.resize(table.columns.len(), Cell::Null);
+        let stage = table.per_row.len() * MAX_STAGED;
+        if sink.cells.len() < stage {
+            sink.cells.resize(stage, Cell::Null);
+        }
+        sink.scratch.clear();
         Self {
             plan,
             table,
             index,
             sink,
             origin,
-            cells: vec![Cell::Null; table.columns.len()],
-            scratch: Vec::new(),
             product: None,
+            place: None,
             item: 0,
+            staged: 0,
+            inexact_in_row: 0,
             inexact: 0,
             run: None,
         }
@@ -56,14 +71,15 @@ impl<'a, 's> Rows<'a, 's> {
     ) -> Result<(), Fault> {
         if let Some(at) = head.timestamp {
             let column = &self.table.columns[SERVER_TS];
-            self.cells[SERVER_TS] = value::timestamp(&mut source.at(at), column)?;
+            let clock = &mut self.sink.clocks.server;
+            self.sink.common[SERVER_TS] = value::timestamp(&mut source.at(at), column, clock)?;
         }
         if let Some(sequence) = self.sink.sequence {
-            self.cells[SEQUENCE_NUM] = Cell::Int(sequence);
+            self.sink.common[SEQUENCE_NUM] = Cell::Int(sequence);
         }
         for (index, column) in self.table.columns.iter().enumerate() {
             if column.is_route {
-                self.cells[index] = Cell::Code(self.sink.intern(self.index, index, route)?);
+                self.sink.common[index] = Cell::Code(self.sink.intern(self.index, index, route)?);
             }
         }
         Ok(())
@@ -75,26 +91,60 @@ impl<'a, 's> Rows<'a, 's> {
             return Ok(());
         }
         let mut more = scanner.open(b'[', b']', "an array")?;
+        let rows = depth + 1 == self.table.levels.len();
         while more {
-            self.object(scanner, depth)?;
+            if !(rows && self.take(scanner)?) {
+                self.object(scanner, depth)?;
+            }
             more = scanner.more(b']')?;
         }
         Ok(())
+    }
+
+    /// Reads a row that is as expected. False: it is not, and has been left where it stands.
+    #[inline]
+    fn take(&mut self, scanner: &mut Scanner<'a>) -> Result<bool, Fault> {
+        let sink = &mut *self.sink;
+        let mut slots = Slots {
+            table: self.table,
+            cells: &mut sink.cells[self.staged * self.table.per_row.len()..],
+            scratch: &mut sink.scratch,
+            clocks: &mut sink.clocks,
+            dictionaries: &sink.dictionaries[self.index],
+        };
+        let template = &sink.templates[self.index];
+        let Some(taken) = template.take(scanner, self.plan, &mut slots) else {
+            return Ok(false);
+        };
+        scanner.advance(taken.end - scanner.pos());
+        if taken.product.is_some() {
+            (self.product, self.place) = (taken.product, None);
+        }
+        self.row()?;
+        Ok(true)
     }
 
     fn object(&mut self, scanner: &mut Scanner<'a>, depth: usize) -> Result<(), Fault> {
         let level = &self.table.levels[depth];
         let mut rows_at = None;
         let (mut seen, mut after) = (0, 0);
+        let rows = depth + 1 == self.table.levels.len();
+        if rows {
+            self.sink.order.clear();
+        }
         let mut more = scanner.open(b'{', b'}', "an object")?;
         while more {
             match self.sink.hints.key(scanner, level, &mut after)? {
                 Key::Known(index) => {
                     once(&mut seen, index, level)?;
+                    if rows {
+                        self.sink.order.push(index);
+                    }
                     match level.fields[index].action {
                         Action::Column(column) => self.column(scanner, column)?,
                         Action::Product => {
                             self.product = value::text_or_null(scanner, "product_id")?;
+                            self.place = None;
                         }
                         Action::Rows if seen & level.needed == level.needed => {
                             self.array(scanner, depth + 1)?;
@@ -116,7 +166,8 @@ impl<'a, 's> Rows<'a, 's> {
         if let Some(at) = rows_at {
             self.array(&mut scanner.at(at), depth + 1)?;
         }
-        if depth + 1 == self.table.levels.len() {
+        if rows {
+            self.sink.templates[self.index].saw(self.table, level, &self.sink.order);
             return self.row();
         }
         self.finish()
@@ -126,32 +177,57 @@ impl<'a, 's> Rows<'a, 's> {
     #[inline]
     fn column(&mut self, scanner: &mut Scanner<'a>, index: usize) -> Result<(), Fault> {
         let column = &self.table.columns[index];
-        self.cells[index] = match column.kind {
+        let cell = match column.kind {
             Kind::Number => {
                 let (cell, inexact) = value::number(scanner, column, self.plan.numbers)?;
-                self.inexact += u64::from(inexact);
+                self.inexact_in_row += u64::from(inexact);
                 cell
             }
-            Kind::Timestamp => value::timestamp(scanner, column)?,
+            Kind::Timestamp => {
+                let clocks = &mut self.sink.clocks;
+                value::row_timestamp(scanner, column, &mut clocks.columns, &mut clocks.repeat)?
+            }
             Kind::UnixSeconds => value::unix_seconds(scanner, column)?,
             Kind::Integer => {
                 let whole = value::sequence(scanner, column)?;
                 whole.map_or(Cell::Null, Cell::Int)
             }
-            Kind::String => value::text(scanner, column, &mut self.scratch)?,
-            Kind::Dictionary => {
-                let text = match value::text(scanner, column, &mut self.scratch)? {
-                    Cell::Text(text) => text,
-                    Cell::Scratch(start, end) => &self.scratch[start..end],
-                    _ => {
-                        self.cells[index] = Cell::Null;
-                        return Ok(());
-                    }
-                };
-                Cell::Code(self.sink.intern(self.index, index, text)?)
-            }
+            Kind::String => value::text(scanner, column, &mut self.sink.scratch)?,
+            Kind::Dictionary => self.code(scanner, index)?,
         };
+        self.put(index, cell);
         Ok(())
+    }
+
+    #[inline]
+    fn put(&mut self, index: usize, cell: Cell) {
+        match self.table.columns[index].lane {
+            Some(lane) => self.sink.cells[self.staged * self.table.per_row.len() + lane] = cell,
+            None => self.sink.common[index] = cell,
+        }
+    }
+
+    /// A dictionary column's cell. Short texts that came lately are known by their word.
+    #[inline]
+    fn code(&mut self, scanner: &mut Scanner<'_>, index: usize) -> Result<Cell, Fault> {
+        let word = value::short_text(scanner);
+        let dictionary = &self.sink.dictionaries[self.index][index];
+        if let Some((word, length)) = word
+            && let Some(code) = dictionary.recall(word)
+        {
+            scanner.advance(length);
+            return Ok(Cell::Code(code));
+        }
+        let column = &self.table.columns[index];
+        let mut text = Vec::new();
+        if !matches!(value::text(scanner, column, &mut text)?, Cell::Text(..)) {
+            return Ok(Cell::Null);
+        }
+        let code = self.sink.intern(self.index, index, &text)?;
+        if let Some((word, _)) = word {
+            self.sink.dictionaries[self.index][index].remember(word, code);
+        }
+        Ok(Cell::Code(code))
     }
 
     /// What an object did not say is null, where the feed allows that.
@@ -163,46 +239,77 @@ impl<'a, 's> Rows<'a, 's> {
             }
             match field.action {
                 Action::Column(index) if self.table.columns[index].nullable => {
-                    self.cells[index] = Cell::Null;
+                    self.put(index, Cell::Null);
                 }
                 Action::Column(_) => return Err(Fault::field(&field.name, "is missing")),
-                Action::Product => self.product = None,
+                Action::Product => (self.product, self.place) = (None, None),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// A row is complete: into its partition with it.
+    /// A row is complete.
+    #[inline]
     fn row(&mut self) -> Result<(), Fault> {
+        if self.place.is_none() {
+            self.turn()?;
+        }
+        self.staged += 1;
+        self.item += 1;
+        self.inexact += std::mem::take(&mut self.inexact_in_row);
+        if self.staged == MAX_STAGED {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Finds where rows of the current product go; a new run begins if that is elsewhere.
+    fn turn(&mut self) -> Result<(), Fault> {
         let mut scratch = Vec::new();
         let product = match self.product {
             Some(text) => Some(text.decode(&mut scratch)?),
             None if self.table.has_product => return Err(Fault::new("product_id is missing")),
             None => None,
         };
-        let (table, day) = (self.table, self.origin.day);
-        let numbers = self.plan.numbers;
+        let (day, numbers) = (self.origin.day, self.plan.numbers);
         let partitions = &mut self.sink.partitions;
-        let place = partitions.find(self.index, product, day, table, numbers)?;
+        let place = partitions.find(self.index, product, day, self.table, numbers)?;
         if self.run != Some(place) {
-            self.finish()?;
+            // The row that is complete already belongs to the new run.
+            let lanes = self.table.per_row.len();
+            let row = self.staged * lanes;
+            self.flush()?;
+            self.sink.cells.copy_within(row..row + lanes, 0);
             self.run = Some(place);
         }
-        let partition = self.sink.partitions.open(place);
-        partition.push(table, self.item, &self.cells, &self.scratch)?;
-        partition.inexact += self.inexact;
-        self.inexact = 0;
-        self.item += 1;
+        self.place = Some(place);
         Ok(())
     }
 
-    /// Completes the rows of the current run with what they have in common.
+    /// Ends the current run: what follows may have other things in common, in the same partition.
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        let Some(place) = self.run.take() else {
+        self.flush()?;
+        (self.place, self.run) = (None, None);
+        Ok(())
+    }
+
+    /// Moves the rows that are read to their partition.
+    fn flush(&mut self) -> Result<(), Fault> {
+        let (Some(place), 1..) = (self.run, self.staged) else {
             return Ok(());
         };
-        let partition = self.sink.partitions.open(place);
-        partition.complete(self.table, &self.origin, &self.cells, &self.scratch)
+        let sink = &mut *self.sink;
+        let rows = std::mem::take(&mut self.staged);
+        let run = Run {
+            rows,
+            first: self.item - u32::try_from(rows).unwrap_or_default(),
+            cells: &sink.cells[..rows * self.table.per_row.len()],
+            common: &sink.common,
+            scratch: &sink.scratch,
+            inexact: std::mem::take(&mut self.inexact),
+        };
+        let partition = sink.partitions.open(place);
+        partition.append(self.table, &self.origin, &run)
     }
 }

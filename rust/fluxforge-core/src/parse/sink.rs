@@ -1,10 +1,14 @@
 //! What frames write to, and how a bad one is taken back.
 
+use super::column::Cell;
 use super::dictionary::Dictionary;
 use super::fault::Fault;
 use super::hints::Hints;
 use super::partition::Partitions;
+use super::repeat::Repeat;
 use super::scan::Text;
+use super::template::Template;
+use super::time::Clock;
 use crate::schema::plan::{Level, Plan, TablePlan};
 
 /// The rows of all frames so far and the frame under way.
@@ -20,7 +24,27 @@ pub(crate) struct Sink {
     pub(crate) sequence: Option<i64>,
     /// The frame's keys that the feed does not know.
     pub(crate) unknown: Vec<Box<str>>,
+    /// One per column: what all rows of the current run have.
+    pub(crate) common: Vec<Cell>,
+    /// Row by row, what each row of the current run has of its own.
+    pub(crate) cells: Vec<Cell>,
+    /// The texts that cells point to.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) clocks: Clocks,
+    /// Per table.
+    pub(crate) templates: Vec<Template>,
+    /// The keys of the row under way, as they come.
+    pub(crate) order: Vec<usize>,
     interned: Vec<(usize, usize)>,
+}
+
+/// The times of a line lie apart, those of neighbouring lines do not.
+#[derive(Debug, Default)]
+pub(crate) struct Clocks {
+    pub(crate) capture: Clock,
+    pub(crate) server: Clock,
+    pub(crate) columns: Clock,
+    pub(crate) repeat: Repeat,
 }
 
 impl Sink {
@@ -33,6 +57,12 @@ impl Sink {
             channel: Vec::new(),
             sequence: None,
             unknown: Vec::new(),
+            common: Vec::new(),
+            cells: Vec::new(),
+            scratch: Vec::new(),
+            clocks: Clocks::default(),
+            templates: plan.tables.iter().map(Template::declared).collect(),
+            order: Vec::new(),
             interned: Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! RFC 3339 straight from bytes, with 0 to 9 fractional digits.
 
+use super::swar;
+
 /// A point in time of any year that RFC 3339 can write, before it is squeezed into nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Instant {
@@ -13,10 +15,70 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 impl Instant {
     /// Nanoseconds since 1970, if an `i64` holds them (the years 1677 to 2262).
     pub(crate) fn nanos(self) -> Option<i64> {
+        // Everything that is not centuries away.
+        if self.seconds.unsigned_abs() < 1 << 33 {
+            return Some(self.seconds * NANOS_PER_SECOND + i64::from(self.nanos));
+        }
         // Before 1970 the fraction counts upwards from a second that may itself be out of range.
         let total =
             i128::from(self.seconds) * i128::from(NANOS_PER_SECOND) + i128::from(self.nanos);
         i64::try_from(total).ok()
+    }
+}
+
+/// Bytes that hold any time in UTC that has no more than nine fractional digits, and its quote.
+pub(crate) const UTC_TEXT: usize = 32;
+
+/// Reads times that mostly lie in the same second as the one before: only their fraction is read.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    /// The text of the last second in UTC, up to its minute and from there: `2025-12-03T14:00`,
+    /// `:00`. Zeros match nothing.
+    minute: u128,
+    second: [u8; 3],
+    seconds: i64,
+}
+
+impl Clock {
+    /// As [`parse_prefix`] of `text`. `ahead` is the same text, possibly looking beyond its end.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        text: &[u8],
+        ahead: Option<&[u8; UTC_TEXT]>,
+    ) -> Option<(Instant, usize)> {
+        let Some((minute, rest)) = ahead.and_then(|ahead| ahead.split_first_chunk()) else {
+            return parse_prefix(text);
+        };
+        let (second, rest) = rest.split_first_chunk()?;
+        if u128::from_le_bytes(*minute) != self.minute || *second != self.second {
+            return self.learn(text, *minute, *second);
+        }
+        let seconds = self.seconds;
+        match rest.split_first_chunk()? {
+            (b".", fraction) => match swar::nanos(fraction.first_chunk()?) {
+                Some((nanos, digits)) => Some((Instant { seconds, nanos }, 21 + digits)),
+                None => parse_prefix(text),
+            },
+            (b"Z", _) => Some((Instant { seconds, nanos: 0 }, 20)),
+            _ => parse_prefix(text),
+        }
+    }
+
+    #[cold]
+    fn learn(
+        &mut self,
+        text: &[u8],
+        minute: [u8; 16],
+        second: [u8; 3],
+    ) -> Option<(Instant, usize)> {
+        let (instant, end) = parse_prefix(text)?;
+        // An offset would move the second.
+        if text[end - 1] == b'Z' {
+            (self.minute, self.second) = (u128::from_le_bytes(minute), second);
+            self.seconds = instant.seconds;
+        }
+        Some((instant, end))
     }
 }
 
@@ -244,6 +306,21 @@ mod tests {
             let text = format!("{}T00:00:00Z", format_day(day));
             prop_assert_eq!(nanos(&text), Some(i64::from(day) * 86_400_000_000_000));
             prop_assert_eq!(day_of(nanos(&text).unwrap()), day);
+        }
+
+        #[test]
+        fn a_clock_reads_what_a_parser_reads(texts in proptest::collection::vec(
+            "20(25-12-03|24-02-29)T14:00:0[0-2](\\.[0-9]{1,10})?(Z|z|\\+01:00|-00:30|)[\"Z ]?", 1..20))
+        {
+            let mut clock = Clock::default();
+            for text in texts {
+                let mut ahead = [b'"'; 2 * UTC_TEXT];
+                ahead[..text.len()].copy_from_slice(text.as_bytes());
+                // As its callers do: what does not end at a quote is read another way.
+                let closed = |read: Option<(Instant, usize)>| read.filter(|(_, end)| ahead[*end] == b'"');
+                let read = clock.read(text.as_bytes(), ahead.first_chunk());
+                prop_assert_eq!(closed(read), closed(parse_prefix(text.as_bytes())), "{}", text);
+            }
         }
 
         #[test]

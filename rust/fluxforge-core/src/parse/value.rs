@@ -3,9 +3,11 @@
 use super::column::Cell;
 use super::fault::Fault;
 use super::number::{Grammar, Number};
+use super::repeat::Repeat;
 use super::scan::{Scanner, Text};
+use super::swar;
 use super::text::unescape;
-use super::time::{self, Instant};
+use super::time::{self, Clock, Instant};
 use crate::schema::Numbers;
 use crate::schema::plan::ColumnPlan;
 
@@ -45,18 +47,27 @@ pub(crate) fn passed(scanner: &mut Scanner<'_>) -> Result<usize, Fault> {
 
 /// A number column's cell, and whether float64 could not hold all its digits.
 #[inline]
-pub(crate) fn number<'a>(
-    scanner: &mut Scanner<'a>,
+pub(crate) fn number(
+    scanner: &mut Scanner<'_>,
     column: &ColumnPlan,
     numbers: Numbers,
-) -> Result<(Cell<'a>, bool), Fault> {
+) -> Result<(Cell, bool), Fault> {
+    // Nearly all are short and in a string: read in one step.
+    if let Some(decimal) = scanner.ahead().and_then(swar::decimal) {
+        scanner.advance(decimal.length);
+        let cell = match numbers {
+            Numbers::Float64 => Cell::Float(decimal.to_f64()),
+            Numbers::Decimal => Cell::decimal(decimal.to_scaled()),
+        };
+        return Ok((cell, false));
+    }
     let cell = |number: Number<'_>| match numbers {
         Numbers::Float64 => match number.to_f64() {
             Some((value, inexact)) => Ok((Cell::Float(value), inexact)),
             None => Err(Fault::field(&column.name, "is beyond the range of float64")),
         },
         Numbers::Decimal => match number.to_decimal() {
-            Some(value) => Ok((Cell::Decimal(value), false)),
+            Some(value) => Ok((Cell::decimal(value), false)),
             None => Err(Fault::field(
                 &column.name,
                 "does not fit decimal128(38, 18) exactly",
@@ -67,10 +78,7 @@ pub(crate) fn number<'a>(
 }
 
 /// A cell of whole seconds since 1970.
-pub(crate) fn unix_seconds<'a>(
-    scanner: &mut Scanner<'a>,
-    column: &ColumnPlan,
-) -> Result<Cell<'a>, Fault> {
+pub(crate) fn unix_seconds(scanner: &mut Scanner<'_>, column: &ColumnPlan) -> Result<Cell, Fault> {
     let cell = |number: Number<'_>| match number.to_i64() {
         Some(seconds) if SHOWABLE_SECONDS.contains(&seconds) => Ok(Cell::Int(seconds)),
         _ => Err(Fault::field(
@@ -126,18 +134,41 @@ fn read_number<T>(
     }
 }
 
-/// A timestamp column's cell: nanoseconds, or null for a sentinel.
+/// A row's timestamp, which mostly is the row's before.
 #[inline]
-pub(crate) fn timestamp<'a>(
-    scanner: &mut Scanner<'a>,
+pub(crate) fn row_timestamp(
+    scanner: &mut Scanner<'_>,
     column: &ColumnPlan,
-) -> Result<Cell<'a>, Fault> {
+    clock: &mut Clock,
+    repeat: &mut Repeat,
+) -> Result<Cell, Fault> {
+    let ahead = scanner.ahead();
+    if let Some((cell, length)) = ahead.and_then(|ahead| repeat.recall(ahead)) {
+        scanner.advance(length);
+        return Ok(cell);
+    }
+    let start = scanner.pos();
+    let cell = timestamp(scanner, column, clock)?;
+    if let Some(ahead) = ahead {
+        repeat.remember(ahead, scanner.pos() - start, cell);
+    }
+    Ok(cell)
+}
+
+/// A timestamp column's cell: nanoseconds, or null for a sentinel.
+pub(crate) fn timestamp(
+    scanner: &mut Scanner<'_>,
+    column: &ColumnPlan,
+    clock: &mut Clock,
+) -> Result<Cell, Fault> {
     scanner.whitespace();
     if scanner.peek() != b'"' {
         return null_or(scanner, column, Cell::Null, "is not a string");
     }
     let rest = &scanner.rest()[1..];
-    if let Some((instant, length)) = time::parse_prefix(rest)
+    let ahead = scanner.ahead::<{ time::UTC_TEXT + 1 }>();
+    if let Some((instant, length)) =
+        clock.read(rest, ahead.and_then(|ahead| ahead[1..].first_chunk()))
         && rest.get(length) == Some(&b'"')
     {
         scanner.advance(length + 2);
@@ -155,7 +186,7 @@ pub(crate) fn timestamp<'a>(
 }
 
 #[inline]
-fn instant_cell<'a>(instant: Instant, column: &ColumnPlan) -> Result<Cell<'a>, Fault> {
+fn instant_cell(instant: Instant, column: &ColumnPlan) -> Result<Cell, Fault> {
     if column.nulls.contains(&instant) {
         return null(column, Cell::Null);
     }
@@ -168,27 +199,34 @@ fn instant_cell<'a>(instant: Instant, column: &ColumnPlan) -> Result<Cell<'a>, F
     }
 }
 
-/// A text cell. A JSON number is kept as it is written.
+/// A text cell: where the text lies in the scratch. A JSON number is kept as it is written.
 #[inline]
-pub(crate) fn text<'a>(
-    scanner: &mut Scanner<'a>,
+pub(crate) fn text(
+    scanner: &mut Scanner<'_>,
     column: &ColumnPlan,
     scratch: &mut Vec<u8>,
-) -> Result<Cell<'a>, Fault> {
+) -> Result<Cell, Fault> {
     scanner.whitespace();
+    let start = scratch.len();
     match scanner.peek() {
         b'"' => {
             let text = scanner.string("")?;
-            if !text.escaped {
-                return Ok(Cell::Text(text.raw));
+            if text.escaped {
+                unescape(text.raw, scratch)?;
+            } else {
+                scratch.extend_from_slice(text.raw);
             }
-            let start = scratch.len();
-            unescape(text.raw, scratch)?;
-            Ok(Cell::Scratch(start, scratch.len()))
         }
-        b'-' | b'0'..=b'9' => scanner.skip_value().map(Cell::Text),
-        _ => null_or(scanner, column, Cell::Null, "is not a string"),
+        b'-' | b'0'..=b'9' => scratch.extend_from_slice(scanner.skip_value()?),
+        _ => return null_or(scanner, column, Cell::Null, "is not a string"),
     }
+    Ok(Cell::Text(start, scratch.len()))
+}
+
+/// A dictionary column's short text without escapes: a word to look it up by.
+#[inline]
+pub(crate) fn short_text(scanner: &Scanner<'_>) -> Option<(u64, usize)> {
+    swar::quoted(scanner.ahead()?)
 }
 
 /// The column's null, where the feed allows one.

@@ -3,8 +3,6 @@
 //! Each depth of a table's array path is a [`Level`]: the keys of the objects found there and what
 //! to do with each. Level 0 is the frame itself and is the same for all tables.
 
-use std::collections::HashMap;
-
 use super::{ColumnSpec, FeedError, FrameSpec, Kind, Numbers, Spec, TableSpec};
 use crate::parse::time::{Instant, parse as parse_time};
 
@@ -20,10 +18,12 @@ pub(crate) const ENVELOPE: [&str; 6] = ["capture_ts", "conn", "data", "raw", "ra
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) numbers: Numbers,
+    /// The envelope's own time, as if it were a column.
+    pub(crate) capture: ColumnPlan,
     /// Our own keys around a frame, in the order of [`ENVELOPE`].
     pub(crate) envelope: Level,
     pub(crate) frame: Level,
-    pub(crate) routes: HashMap<Vec<u8>, Route>,
+    pub(crate) routes: Vec<(Vec<u8>, Route)>,
     pub(crate) unrouted: Vec<(Vec<u8>, usize)>,
     /// Names under which frames are ignored.
     pub(crate) ignored: Vec<String>,
@@ -45,6 +45,10 @@ pub(crate) struct TablePlan {
     /// Level 1 and deeper; the last one's objects are the rows.
     pub(crate) levels: Vec<Level>,
     pub(crate) columns: Vec<ColumnPlan>,
+    /// The columns of which each row has its own value…
+    pub(crate) per_row: Vec<usize>,
+    /// …and those that are filled in for a run of rows.
+    pub(crate) per_run: Vec<usize>,
     pub(crate) has_product: bool,
 }
 
@@ -55,8 +59,8 @@ pub(crate) struct ColumnPlan {
     pub(crate) kind: Kind,
     pub(crate) nullable: bool,
     pub(crate) nulls: Vec<Instant>,
-    /// Whether each row has its own value; else it is filled in for a run of rows.
-    pub(crate) per_row: bool,
+    /// Its place among the columns of which each row has its own value, if it is one.
+    pub(crate) lane: Option<usize>,
     /// Taken from the route, not from a key of its own.
     pub(crate) is_route: bool,
 }
@@ -66,7 +70,7 @@ pub(crate) struct ColumnPlan {
 pub(crate) struct Level {
     /// `events[].` and the like: what stands before a key's name in a report.
     pub(crate) prefix: String,
-    /// Its place among all levels of the plan.
+    /// Where its part of a list begins that has one place per object begun and per field.
     pub(crate) slot: usize,
     pub(crate) fields: Vec<Field>,
     /// A bit per field that must have been seen before rows below can be read in place.
@@ -81,7 +85,7 @@ pub(crate) struct Field {
     pub(crate) action: Action,
 }
 
-/// A key as it stands on the wire: quotes and colon included, no space.
+/// A text of the wire, mostly a key with its quotes and colon.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     bytes: Vec<u8>,
@@ -91,8 +95,8 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    fn new(name: &str) -> Self {
-        let bytes = format!("\"{name}\":").into_bytes();
+    pub(crate) fn new(text: &str) -> Self {
+        let bytes = text.as_bytes().to_vec();
         let (mut head, mut mask) = ([0; 16], [0; 16]);
         for (index, byte) in bytes.iter().take(16).enumerate() {
             head[index] = *byte;
@@ -146,9 +150,13 @@ impl Plan {
         }
         let mut plan = Self {
             numbers,
+            capture: ColumnPlan {
+                nullable: false,
+                ..ColumnPlan::common(ENVELOPE[0], Kind::Timestamp)
+            },
             envelope: Level::new(String::new()),
             frame: Level::new(String::new()),
-            routes: HashMap::new(),
+            routes: Vec::new(),
             unrouted: Vec::new(),
             ignored: spec.frame.ignored_channels.clone(),
             tables: Vec::new(),
@@ -167,8 +175,10 @@ impl Plan {
             plan.tables
                 .push(TablePlan::compile(name, table, &spec.frame)?);
         }
-        for (slot, level) in plan.levels_mut().enumerate() {
+        let mut slot = 0;
+        for level in plan.levels_mut() {
             level.slot = slot;
+            slot += level.fields.len() + 1;
         }
         Ok(plan)
     }
@@ -187,10 +197,18 @@ impl Plan {
     }
 
     fn route(&mut self, channel: &str, route: Route) -> Result<(), FeedError> {
-        match self.routes.insert(channel.as_bytes().to_vec(), route) {
-            None => Ok(()),
-            Some(_) => Err(FeedError(format!("channel {channel} is routed twice"))),
+        if self.route_of(channel.as_bytes()).is_some() {
+            return Err(FeedError(format!("channel {channel} is routed twice")));
         }
+        self.routes.push((channel.as_bytes().to_vec(), route));
+        Ok(())
+    }
+
+    /// Where a channel's frames go. A venue has a handful of channels: no hash is worth it.
+    #[inline]
+    pub(crate) fn route_of(&self, channel: &[u8]) -> Option<Route> {
+        let known = self.routes.iter().find(|(name, _)| name == channel);
+        known.map(|(_, route)| *route)
     }
 
     fn compile_frame(&mut self, spec: &Spec) -> Result<(), FeedError> {
@@ -231,6 +249,8 @@ impl TablePlan {
                 ColumnPlan::common("sequence_num", Kind::Integer),
                 ColumnPlan::common("event_type", Kind::Dictionary),
             ],
+            per_row: Vec::new(),
+            per_run: vec![SERVER_TS, SEQUENCE_NUM, EVENT_TYPE],
             has_product: spec.product_id.is_some(),
         };
         table.columns[SERVER_TS].nulls = instants(&frame.timestamp.nulls)?;
@@ -269,7 +289,7 @@ impl TablePlan {
             kind: spec.kind,
             nullable: spec.nullable,
             nulls: instants(&spec.nulls)?,
-            per_row: false,
+            lane: None,
             is_route: path == route,
         };
         if column.is_route {
@@ -281,8 +301,13 @@ impl TablePlan {
             }
         } else {
             let level = self.place(&path, Action::Column(self.columns.len()))?;
-            column.per_row = level + 1 == self.levels.len();
+            column.lane = (level + 1 == self.levels.len()).then_some(self.per_row.len());
         }
+        let list = match column.lane {
+            Some(_) => &mut self.per_row,
+            None => &mut self.per_run,
+        };
+        list.push(self.columns.len());
         self.columns.push(column);
         Ok(())
     }
@@ -316,7 +341,7 @@ impl ColumnPlan {
             kind,
             nullable: true,
             nulls: Vec::new(),
-            per_row: false,
+            lane: None,
             is_route: false,
         }
     }
@@ -354,7 +379,7 @@ impl Level {
         }
         self.fields.push(Field {
             name: name.to_owned(),
-            pattern: Pattern::new(name),
+            pattern: Pattern::new(&format!("\"{name}\":")),
             action,
         });
         self.needed = needed(&self.fields);
