@@ -10,7 +10,7 @@ import asyncio
 import logging
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -135,8 +135,9 @@ def _serve(pipe: Connection, journal: Path, rate: float, seed: int) -> None:
 
     async def serve() -> None:
         async with SimulatedExchange(rate=rate, seed=seed, journal=journal) as exchange:
-            pipe.send((exchange.url, tuple(product.id for product in DEFAULT_PRODUCTS)))
-            # Returns when the demo closes its end, or is gone.
-            await asyncio.to_thread(pipe.poll, None)
+            with suppress(BrokenPipeError):  # the demo was ended before it began
+                pipe.send((exchange.url, tuple(product.id for product in DEFAULT_PRODUCTS)))
+                # Returns when the demo closes its end, or is gone.
+                await asyncio.to_thread(pipe.poll, None)
 
     asyncio.run(serve())
