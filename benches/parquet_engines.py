@@ -6,7 +6,7 @@ partitioned by product and day. FluxForge alone also writes each row's place in 
 commit; its peers are spared all that.
 """
 
-# ruff: noqa: PLC0415 - an engine's process loads its own libraries only
+
 
 from __future__ import annotations
 

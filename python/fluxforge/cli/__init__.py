@@ -7,36 +7,34 @@ second Ctrl-C.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 
 def main() -> None:
     """Run ``fluxforge``."""
-    from fluxforge.cli.app import app  # noqa: PLC0415 - importing this package stays cheap
-
-    _run(app)
+    _run("app")
 
 
 def main_ingest() -> None:
     """Run ``fluxforge-ingest``."""
-    from fluxforge.cli.app import ingest_app  # noqa: PLC0415
-
-    _run(ingest_app)
+    _run("ingest_app")
 
 
 def main_etl() -> None:
     """Run ``fluxforge-etl``."""
-    from fluxforge.cli.app import etl_app  # noqa: PLC0415
-
-    _run(etl_app)
+    _run("etl_app")
 
 
-def _run(app: Callable[[], None]) -> None:
+def _run(app: str) -> None:
     """Run an app; what FluxForge raises on purpose becomes one line and an exit code."""
-    from fluxforge.errors import FluxForgeError  # noqa: PLC0415
-
     try:
-        app()
-    except FluxForgeError as error:
-        print(f"fluxforge: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
-        sys.exit(error.exit_code)
+        # Imported here, so that importing this package stays cheap and a Ctrl-C meanwhile quiet.
+        from fluxforge.cli import app as apps  # noqa: PLC0415
+        from fluxforge.errors import FluxForgeError  # noqa: PLC0415
+
+        try:
+            getattr(apps, app)()
+        except FluxForgeError as error:
+            print(f"fluxforge: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks
+            sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
