@@ -311,23 +311,3 @@ class Xxh3:
     def update(self, data: bytes) -> None: ...
     def hexdigest(self) -> str:
         """Sixteen lower-case hex digits."""
-
-__all__ = [
-    "Balance",
-    "ConnectionSequence",
-    "ParsedSegment",
-    "Partition",
-    "Recovered",
-    "SegmentHeader",
-    "SegmentInspector",
-    "SegmentParser",
-    "SegmentWriter",
-    "SequenceGap",
-    "Table",
-    "WriterStats",
-    "Xxh3",
-    "__version__",
-    "recover",
-    "recover_segment",
-    "segment_has_writer",
-]
