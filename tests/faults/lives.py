@@ -116,7 +116,7 @@ class Capture:
         """Wait until it has said this, or ended."""
         self.wait_until(lambda: self.life.reached(said) > 0)
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Wait until something is so, or it has ended."""
         deadline = time.monotonic() + seconds
         while not condition() and self._reader.is_alive():

@@ -69,6 +69,25 @@ def test_what_a_failed_fdatasync_left_open_goes_on_in_a_segment_that_continues(
     assert continuing[0]["uid"] in {one.header["uid"] for one in segments}
 
 
+@pytest.mark.parametrize("moment", [3, 4, 7])
+def test_a_file_whose_sync_failed_is_never_synced_again(moment: int, tmp_path: Path) -> None:
+    """A second sync would say "fine", and lie."""
+    tampered(tmp_path, f"fdatasync:error=EIO:when={moment}")
+    poisoned: set[str] = set()
+    closed = 0
+    for call, fd, result in re.findall(
+        r"^(fsync|fdatasync|close)\((\d+)\) += (.*)$", calls(tmp_path / "strace-0"), re.MULTILINE
+    ):
+        if call == "close":
+            closed += fd in poisoned
+            poisoned.discard(fd)
+        else:
+            assert fd not in poisoned
+            if "INJECTED" in result:
+                poisoned.add(fd)
+    assert closed == 1
+
+
 def test_two_failures_in_a_row_stop_loudly_and_lose_nothing_acknowledged(tmp_path: Path) -> None:
     life = tampered(tmp_path, "fdatasync:error=EIO:when=5+")
     assert (life.end["said"], life.end["errno"]) == ("stopped", 5), life.end

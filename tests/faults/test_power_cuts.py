@@ -40,8 +40,7 @@ def write_until_cut(disk: LoopDisk, capture: Capture, chance: random.Random, fir
     life = capture.kill()
     disk.come_back()
     # After a real cut nobody makes a promise any more. Here the process goes on for a moment, and
-    # an fdatasync that is under way in ext4 while it is shut down may return 0: it finds no
-    # transaction that it could wait for.
+    # an fdatasync that is under way in ext4 while it is shut down may say 0 (Linux 6.18).
     return life.until(at=now)
 
 

@@ -115,13 +115,18 @@ def captured(
 
 
 def moments(entries: list[written_log.Entry], life: Life, chance: random.Random) -> list[int]:
-    """Half of them anywhere, half right after something was promised."""
-    promised = [line["disk_log"] for line in life.said if line["said"] in {"durable", "published"}]
-    ends = [entry.end for entry in entries]
-    after = [ends.index(size) + 1 for size in promised if size in ends]
+    """Half of them anywhere, half right after something was promised, of either kind."""
+    number_of = {entry.end: number for number, entry in enumerate(entries, 1)}
+    after: dict[str, list[int]] = {"durable": [], "published": []}
+    for line in life.said:
+        if line["said"] in after and line["disk_log"] in number_of:
+            after[line["said"]].append(number_of[line["disk_log"]])
     half = CUTS_PER_CAPTURE // 2
     anywhere = [chance.randrange(1, len(entries)) for _ in range(CUTS_PER_CAPTURE - half)]
-    return sorted(anywhere + chance.choices(after, k=half))
+    promised = [chance.choice(after["durable"]) for _ in range(half)]
+    if after["published"]:
+        promised[: half // 2] = [chance.choice(after["published"]) for _ in range(half // 2)]
+    return sorted(anywhere + promised)
 
 
 def judge(file_system: LoopDisk, life: Life) -> None:
