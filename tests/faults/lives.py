@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,12 @@ class Capture:
             stdout=subprocess.PIPE,
             env={**os.environ, **(env or {})},
             text=True,
+            # A group of its own: what is killed is the capture with whatever it runs under, and
+            # Ctrl-C leaves it to the tests to clean up in their order.
+            start_new_session=True,
         )
         self.life = Life(0)
+        self._killed = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -133,7 +138,11 @@ class Capture:
         """End it as the kernel would."""
         if self.process.stdin is not None and not self.process.stdin.closed:
             self.process.stdin.close()
-        self.process.kill()
+        if not self._killed:
+            # Once only: later its number may be another's.
+            self._killed = True
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         return self.wait()
 
 
@@ -163,8 +172,3 @@ def run_to_end(*under: str, root: Path, first: int = 0, **orders: Any) -> Life:
         return capture.wait()
     finally:
         capture.kill()
-
-
-def numbers(frames: Sequence[bytes]) -> list[int]:
-    """The numbers of frames that came back."""
-    return [json.loads(frame)["number"] for frame in frames]

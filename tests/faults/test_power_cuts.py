@@ -105,6 +105,7 @@ def cut_power(
     return acknowledged
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 @pytest.mark.parametrize(
     "cuts", [pytest.param(10, id="10"), pytest.param(100, id="100", marks=pytest.mark.slow)]

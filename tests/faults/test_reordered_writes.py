@@ -71,7 +71,7 @@ def served(disk: LoggingDisk) -> Iterator[Path]:
     ]
     command += ["python", str(PLUGIN), f"image={disk.image}", f"log={disk.log}"]
     with (disk.where / "nbdfuse.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         while not (directory / "disk").exists():
             try:
