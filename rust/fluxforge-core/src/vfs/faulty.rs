@@ -121,6 +121,12 @@ impl FaultyVfs {
         self.world().capacity = bytes;
     }
 
+    /// The disk is full once so many bytes more are on it.
+    pub(crate) fn leave_room_for(&self, bytes: usize) {
+        let mut world = self.world();
+        world.capacity = Some(world.used() + bytes);
+    }
+
     pub(crate) fn operations(&self) -> u64 {
         self.world().operations
     }
