@@ -86,6 +86,14 @@ def test_any_bytes_come_back_in_order(
     assert segment.events == []
 
 
+@pytest.mark.parametrize("durability", ["fsync", "os"])
+def test_the_seal_says_what_durable_meant(tmp_path: Path, durability: Any) -> None:
+    with make(tmp_path, durability=durability) as writer:
+        writer.append(b"{}", capture_ns=NOW, conn="c")
+    (segment,) = written_segment.read_all(tmp_path / "ready")
+    assert segment.seal["durability"] == durability
+
+
 def test_without_records_there_is_no_segment(tmp_path: Path) -> None:
     with make(tmp_path) as writer:
         writer.rotate_sync()
@@ -338,6 +346,15 @@ def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None
     with pytest.raises(StorageAccessError, match="active") as caught:
         make(tmp_path)
     assert "check that" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_directories_on_two_file_systems_are_refused_at_the_start(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    (tmp_path / "ready").symlink_to(small_disk, target_is_directory=True)
+    with pytest.raises(ConfigError, match="different file systems") as caught:
+        make(tmp_path)
     assert caught.value.exit_code == 2
 
 

@@ -44,6 +44,10 @@ pub trait Vfs: Debug + Send + Sync {
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// The names of the files in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Names the file system of a directory: between two of them files cannot be moved.
+    fn file_system(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
     /// Makes a directory's entries durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes that this user may still write to the file system of a directory.

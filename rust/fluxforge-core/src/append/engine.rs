@@ -11,7 +11,9 @@ use super::active::{ActiveSegment, WriteFault};
 use super::counter::{Counter, lock_writer, opening_path};
 use super::{WriterConfig, queue::Group};
 use crate::clock::Clock;
-use crate::recover::{OpenConnections, Plan, Recovered, Rewritten, recover, remove, rewrite};
+use crate::recover::{
+    OpenConnections, Place, Plan, Recovered, Rewritten, recover, remove, rewrite,
+};
 use crate::rules::{Rule, is_left_out};
 use crate::seal::SealedSegment;
 use crate::segment::{Continues, Durability, Header, Hour, SegmentError, Uid};
@@ -84,6 +86,7 @@ impl Engine {
         for dir in [&place.active, &place.ready, &place.quarantine] {
             ensure_dir(vfs.as_ref(), dir).map_err(SegmentError::io("create directory", dir))?;
         }
+        refuse_two_file_systems(vfs.as_ref(), place)?;
         let writer = config.writer.as_deref();
         let lock = lock_writer(vfs.as_ref(), &place.active, writer)?;
         // Before recovery publishes anything: the names that lie about still count.
@@ -436,5 +439,26 @@ fn wait(
         }
     }
     clock.pause(SPACE_PAUSE);
+    Ok(())
+}
+
+/// A sealed segment moves by a link or a rename, at once or not at all. Better to say at the start
+/// that this cannot be than after the first segment.
+fn refuse_two_file_systems(vfs: &dyn Vfs, place: &Place) -> Result<(), SegmentError> {
+    let of = |dir: &Path| {
+        vfs.file_system(dir)
+            .map_err(SegmentError::io("look up", dir))
+    };
+    let active = of(&place.active)?;
+    for dir in [&place.ready, &place.quarantine] {
+        if of(dir)? != active {
+            return Err(SegmentError::Invalid(format!(
+                "{} and {} lie on different file systems, between which a sealed segment cannot \
+                 be moved at once: put them on one (storage.base_dir, storage.paths)",
+                place.active.display(),
+                dir.display()
+            )));
+        }
+    }
     Ok(())
 }
