@@ -6,8 +6,6 @@ partitioned by product and day. FluxForge alone also writes each row's place in 
 commit; its peers are spared all that.
 """
 
-
-
 from __future__ import annotations
 
 from collections.abc import Callable
