@@ -50,6 +50,7 @@ def small_disk(where: Path, *, kib: int = 1024) -> Iterator[Path]:
     """Mount a file system of so many KiB, in memory, for the length of a block."""
     where.mkdir()
     need_root()
+    need_tools(mount="mount")
     command = ("mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(where))
     need(*command, what="mounting a tmpfs")
     # Whoever fills it must be sure that it is not the machine's own disk.

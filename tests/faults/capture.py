@@ -2,7 +2,7 @@
 
 It waits for its orders on stdin, so that starting the interpreter costs nobody time:
 `{"root": …, "first": …, "seed": …, "bursts": null, "segment_max_mb": …, "rotations": 0.1,
-"disk_log": null}`, where `rotations` is how often one is asked for.
+"disk_log": null, "recover_only": false}`, where `rotations` is how often one is asked for.
 
 Each line that it says is JSON. `said` is one of
 - sent: from now on the frames up to, excluding, `number` may be found;
@@ -54,7 +54,10 @@ class Capture:
     async def run(self) -> None:
         try:
             writer = open_writer(self.orders["root"], segment_max_mb=self.orders["segment_max_mb"])
-            await self.capture(writer)
+            if self.orders["recover_only"]:
+                await writer.close()
+            else:
+                await self.capture(writer)
         except FluxForgeError as error:
             self.say("stopped", errno=getattr(error, "errno", None), why=str(error))
         else:

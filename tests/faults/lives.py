@@ -94,8 +94,9 @@ class Capture:
         segment_max_mb: float = 0.05,
         rotations: float = 0.1,
         disk_log: Path | None = None,
+        recover_only: bool = False,
     ) -> None:
-        """Have it write, for ever or so many bursts."""
+        """Have it write, for ever or so many bursts, or recover only what lies there."""
         self.life.first = first
         orders = {
             "root": str(root),
@@ -105,6 +106,7 @@ class Capture:
             "segment_max_mb": segment_max_mb,
             "rotations": rotations,
             "disk_log": str(disk_log) if disk_log else None,
+            "recover_only": recover_only,
         }
         assert self.process.stdin is not None
         try:

@@ -15,6 +15,8 @@ from pathlib import Path
 from probing import need, need_root, need_tools
 
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
+# Without ext4's kindness to whoever replaces a file by renaming and forgets to sync it first.
+OPTIONS = {"ext4": "noauto_da_alloc", "xfs": "defaults"}
 # xfs takes no less than 300 MiB; the image is sparse.
 IMAGE_BYTES = 320 << 20
 # _IOR('X', 125, __u32), and its argument: go down without flushing the journal.
@@ -24,13 +26,15 @@ FS_IOC_SHUTDOWN, WITHOUT_LOG_FLUSH = 0x8004587D, 2
 class LoopDisk:
     """A block device with a file system, mounted or not."""
 
-    def __init__(self, device: str, mount_point: Path) -> None:
+    def __init__(self, device: str, mount_point: Path, options: str) -> None:
         self.device = device
+        self.options = options
         self.mount_point = mount_point
         self.raw = mount_point / "raw"
 
     def mount(self) -> None:
-        subprocess.run(["mount", self.device, self.mount_point], check=True)
+        command = ["mount", "-o", self.options, self.device, str(self.mount_point)]
+        subprocess.run(command, check=True)
         assert self.is_mounted(), "nothing may be written beside the image"
 
     def is_mounted(self) -> bool:
@@ -81,13 +85,13 @@ def loop_device(image: Path) -> Iterator[str]:
 
 
 @contextmanager
-def mounted(image: Path, mount_point: Path) -> Iterator[LoopDisk]:
-    """A file with a file system, mounted for the length of a block."""
+def mounted(image: Path, mount_point: Path, kind: str) -> Iterator[LoopDisk]:
+    """A file with ext4 or xfs, mounted for the length of a block."""
     mount_point.mkdir(exist_ok=True)
     with loop_device(image) as device:
-        disk = LoopDisk(device, mount_point)
+        disk = LoopDisk(device, mount_point, OPTIONS[kind])
         try:
-            need("mount", device, mount_point, what="mounting an image")
+            need("mount", "-o", OPTIONS[kind], device, mount_point, what="mounting an image")
             yield disk
         finally:
             disk.unmount()
@@ -103,6 +107,6 @@ def fresh_disk(where: Path, kind: str) -> Iterator[LoopDisk]:
     with image.open("wb") as file:
         file.truncate(IMAGE_BYTES)
     need(*MAKE[kind], image, what=f"making {kind}")
-    with mounted(image, where / "mounted") as disk:
+    with mounted(image, where / "mounted", kind) as disk:
         yield disk
     shutil.rmtree(where)

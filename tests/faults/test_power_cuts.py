@@ -66,8 +66,19 @@ def recover(disk: LoopDisk) -> dict[str, bytes]:
                 verdict.require(one.outcome in {"sealed", "empty"}, f"{one.outcome}: {one.detail}")
     except FluxForgeError as error:
         raise verdict.PromiseBroken(f"cannot start again: {error}") from error
-    ready = disk.raw / "ready"
-    return {path.name: path.read_bytes() for path in ready.iterdir()}
+    return published(disk)
+
+
+def published(disk: LoopDisk) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (disk.raw / "ready").glob("*")}
+
+
+def recovered_stays(disk: LoopDisk) -> None:
+    """Cut the power right after a recovery, and find what it had published."""
+    once = published(disk)
+    disk.shut_down()
+    disk.come_back()
+    verdict.require(published(disk) == once, "what recovery published did not survive the next cut")
 
 
 def judge(disk: LoopDisk, life: Life, chance: random.Random, taken: dict[str, str]) -> None:
@@ -75,11 +86,7 @@ def judge(disk: LoopDisk, life: Life, chance: random.Random, taken: dict[str, st
     if chance.random() < 0.3:
         cut_recovery(disk, chance)
     once = recover(disk)
-    disk.shut_down()
-    disk.come_back()
-    names = disk.raw / "ready"
-    kept = {path.name: path.read_bytes() for path in names.iterdir()}
-    verdict.require(kept == once, "what recovery published did not survive the next cut")
+    recovered_stays(disk)
     verdict.require(recover(disk) == once, "recovering twice is not recovering once")
     segments = verdict.recovered(disk.raw, life)
     verdict.names_never_repeat(taken, segments)
@@ -103,6 +110,21 @@ def cut_power(
                 disk.forget()
                 acknowledged += len(life.durable)
     return acknowledged
+
+
+def cut_after_recoveries(
+    disk: LoopDisk,
+    capturing: Iterator[Capture],
+    recovering: Iterator[Capture],
+    chance: random.Random,
+) -> None:
+    """Have other processes recover what captures leave, and cut the power right after each."""
+    for cut in range(20):
+        write_until_cut(disk, next(capturing), chance, first=cut * 1_000_000)
+        recovery = next(recovering)
+        recovery.go(disk.mount_point, first=0, seed=0, recover_only=True)
+        assert recovery.wait().has("closed")
+        recovered_stays(disk)
 
 
 @pytest.mark.timeout(1200)
@@ -132,3 +154,21 @@ def test_a_sync_left_out_is_noticed_by_power_cuts(
     ):
         cut_power(tmp_path, kind, 40, chance, capturing)
     print(broken.value)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+@pytest.mark.parametrize("what", ["data", "directory"])
+def test_a_sync_left_out_of_recovery_is_noticed_by_the_next_power_cut(
+    what: str,
+    kind: str,
+    tmp_path: Path,
+    chance: random.Random,
+    leaving_out: Callable[[str], dict[str, str]],
+) -> None:
+    with (
+        captures() as capturing,
+        captures(env=leaving_out(what)) as recovering,
+        fresh_disk(tmp_path / "disk", kind) as disk,
+        pytest.raises(verdict.PromiseBroken, match="did not survive"),
+    ):
+        cut_after_recoveries(disk, capturing, recovering, chance)

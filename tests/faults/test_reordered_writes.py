@@ -99,7 +99,7 @@ def captured(
     shutil.copyfile(disk.before, disk.image)
     with ExitStack() as stack:
         file = stack.enter_context(served(disk))
-        file_system = stack.enter_context(mounted(file, where / "mounted"))
+        file_system = stack.enter_context(mounted(file, where / "mounted", "ext4"))
         capture = Capture(env=env)
         stack.callback(capture.kill)
         capture.go(
@@ -157,7 +157,7 @@ def cut_power(
         chosen = moments(entries, life, chance)
         for cut, image in written_log.cut_images(disk.before, entries, chosen, chance):
             told = life.until(disk_log=entries[cut - 1].end)
-            with mounted(image, disk.where / "mounted") as file_system:
+            with mounted(image, disk.where / "mounted", "ext4") as file_system:
                 judge(file_system, told)
             acknowledged += len(told.durable)
         shutil.rmtree(disk.where)
