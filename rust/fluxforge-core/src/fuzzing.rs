@@ -19,6 +19,7 @@ use crate::segment::{Checkpoint, Opening, SegmentError};
 use crate::vfs::Vfs;
 use crate::vfs::faulty::FaultyVfs;
 
+pub use crate::parse::fuzzing::{line_any, number_any, parse_any, time_any};
 pub use script::segment_from;
 
 const NAME: &str = "segment_20251203T14_00001.ndjson";

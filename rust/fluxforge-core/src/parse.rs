@@ -21,6 +21,8 @@ mod dictionary;
 mod envelope;
 mod fault;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hints;
 mod number;
 mod parsed;

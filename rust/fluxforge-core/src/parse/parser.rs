@@ -113,22 +113,45 @@ impl SegmentParser {
     }
 
     /// Takes the segment's next bytes.
-    pub fn push(&mut self, data: &[u8]) -> Result<(), NewerFormat> {
-        if self.carry.is_empty() {
-            let used = self.consume(data, false)?;
-            self.carry.extend_from_slice(&data[used..]);
-            return Ok(());
+    pub fn push(&mut self, mut data: &[u8]) -> Result<(), NewerFormat> {
+        // What waits is completed by as little as will do: the rest is read where it stands.
+        let mut ends = if self.carry.is_empty() {
+            Some(0)
+        } else {
+            line_end(data, 0, false)
+        };
+        while !self.carry.is_empty() {
+            let end = ends.unwrap_or(data.len());
+            let mut carry = std::mem::take(&mut self.carry);
+            carry.extend_from_slice(&data[..end]);
+            data = &data[end..];
+            if ends.is_some() {
+                let used = self.consume(&carry, false)?;
+                carry.drain(..used);
+            }
+            self.carry = carry;
+            if data.is_empty() {
+                return Ok(());
+            }
+            ends = self.next_end(data);
         }
-        if memchr::memchr(b'\n', data).is_none() {
-            self.carry.extend_from_slice(data);
-            return Ok(());
-        }
-        let mut carry = std::mem::take(&mut self.carry);
-        carry.extend_from_slice(data);
-        let used = self.consume(&carry, false)?;
-        carry.drain(..used);
-        self.carry = carry;
+        let used = self.consume(data, false)?;
+        self.carry.extend_from_slice(&data[used..]);
         Ok(())
+    }
+
+    /// Where the whole lines end that may complete what waits: behind a line that closes a group,
+    /// or behind the last one.
+    fn next_end(&self, data: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(end) = line_end(data, at, false) {
+            let line = &data[at..end];
+            if self.mode != Mode::Groups || line.starts_with(CHECKPOINT) || line.starts_with(SEAL) {
+                return Some(end);
+            }
+            at = end;
+        }
+        (at > 0).then_some(at)
     }
 
     /// The segment has ended.
