@@ -87,14 +87,14 @@ pub(crate) fn dictionary_array(
 impl Column {
     pub(crate) fn new(kind: Kind, numbers: Numbers) -> Self {
         let values = match kind {
-            Kind::Number if numbers == Numbers::Decimal => Values::Decimal(Vec::new()),
-            Kind::Number => Values::Float(Vec::new()),
-            Kind::Timestamp | Kind::UnixSeconds | Kind::Integer => Values::Int(Vec::new()),
+            Kind::Number if numbers == Numbers::Decimal => Values::Decimal(started()),
+            Kind::Number => Values::Float(started()),
+            Kind::Timestamp | Kind::UnixSeconds | Kind::Integer => Values::Int(started()),
             Kind::String => Values::Text {
                 ends: Vec::new(),
                 bytes: Vec::new(),
             },
-            Kind::Dictionary => Values::Code(Vec::new()),
+            Kind::Dictionary => Values::Code(started()),
         };
         Self {
             values,
@@ -245,8 +245,16 @@ fn append_null(nulls: &mut NullBufferBuilder, has_nulls: &mut bool, rows: usize)
     nulls.append_null();
 }
 
-/// Growth doubles; what is kept for long gives the surplus back.
+/// Room for a quiet product's rows: a segment has many of those, and growing from nothing takes
+/// several steps for each column of each.
+pub(crate) fn started<T>() -> Vec<T> {
+    Vec::with_capacity(64)
+}
+
+/// Growth doubles; what is kept for long gives a large surplus back.
 pub(crate) fn shrunk<T>(mut values: Vec<T>) -> Vec<T> {
-    values.shrink_to_fit();
+    if values.len() < values.capacity() / 4 * 3 {
+        values.shrink_to_fit();
+    }
     values
 }

@@ -37,7 +37,7 @@ pub fn parse_any(bytes: &[u8]) {
 }
 
 /// Parses one line with nothing behind it, where steps that look far ahead cannot be taken, and
-/// with much behind it, where they can; first as a line of its own shape, then as a repeated one.
+/// with much behind it, where they can. It comes twice, so that its shape is known the second time.
 ///
 /// # Panics
 /// If that makes a difference.
@@ -46,9 +46,9 @@ pub fn line_any(line: &[u8]) {
     if line.starts_with(b"{\"segment\":") {
         return;
     }
-    let doubled = [&line[..], b"\n", &line[..]].concat();
-    let alone = parse(&[&line[..], b"\n", &line[..]]).expect("no header");
-    let ahead = [&doubled[..], b"\n", &[b' '; 80][..]].concat();
+    let alone = [&line[..], b"\n", &line[..], b"\n"].concat();
+    let ahead = [&alone[..], &[b' '; 80][..]].concat();
+    let alone = parse(&[&alone]).expect("no header");
     let mut followed = parse(&[&ahead]).expect("no header");
     // The line of spaces is a reject of its own.
     followed.rejects.pop();

@@ -297,6 +297,8 @@ impl SegmentParser {
         }
         let place = self.bytes + group.len() as u64;
         let (n, prev) = match &self.chain.last {
+            // Nothing can follow the greatest number: whatever claims to is no proof.
+            Some((u64::MAX, _)) => return false,
             Some((n, crc)) => (n + 1, crc.as_str()),
             None => (0, "00000000"),
         };

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::column::{Cell, Column};
+use super::column::{Cell, Column, started};
 use super::fault::Fault;
 use crate::schema::Numbers;
 use crate::schema::plan::TablePlan;
@@ -154,10 +154,10 @@ impl Partitions {
             day,
             rows: 0,
             inexact: 0,
-            capture_ts: Vec::new(),
-            conn: Vec::new(),
-            record: Vec::new(),
-            item: Vec::new(),
+            capture_ts: started(),
+            conn: started(),
+            record: started(),
+            item: started(),
             columns: columns.map(|c| Column::new(c.kind, numbers)).collect(),
             frame: 0,
         });

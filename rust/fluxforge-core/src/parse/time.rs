@@ -30,13 +30,24 @@ impl Instant {
 pub(crate) const UTC_TEXT: usize = 32;
 
 /// Reads times that mostly lie in the same second as the one before: only their fraction is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clock {
     /// The text of the last second in UTC, up to its minute and from there: `2025-12-03T14:00`,
-    /// `:00`. Zeros match nothing.
+    /// `:00`.
     minute: u128,
     second: [u8; 3],
     seconds: i64,
+}
+
+impl Default for Clock {
+    /// Before the first second: no text holds these bytes.
+    fn default() -> Self {
+        Self {
+            minute: u128::MAX,
+            second: [u8::MAX; 3],
+            seconds: 0,
+        }
+    }
 }
 
 impl Clock {
@@ -306,6 +317,13 @@ mod tests {
             let text = format!("{}T00:00:00Z", format_day(day));
             prop_assert_eq!(nanos(&text), Some(i64::from(day) * 86_400_000_000_000));
             prop_assert_eq!(day_of(nanos(&text).unwrap()), day);
+        }
+
+        #[test]
+        fn a_fresh_clock_takes_nothing_for_a_time(byte in 0_u8..0x80) {
+            let mut text = [byte; UTC_TEXT];
+            text[19..21].copy_from_slice(b"Z\"");
+            prop_assert_eq!(Clock::default().read(&text[..20], Some(&text)), None);
         }
 
         #[test]
