@@ -44,6 +44,7 @@ mod engine;
 #[cfg(test)]
 mod model;
 mod queue;
+mod room;
 mod stats;
 mod wake;
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fluxforge._native import WriterStats
@@ -25,6 +26,8 @@ from fluxforge.storage.base import StorageBackend
 from fluxforge.storage.factory import create_storage_backend, get_ingestion_path
 
 log = logging.getLogger(__name__)
+
+_DISK_SECONDS = 1.0  # between two looks at whether the writer waits for room
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class IngestionPipeline:
                     tasks.create_task(collector.run(stop))
                 if shipper is not None:
                     tasks.create_task(shipper.run(stop))
+                tasks.create_task(_watch_disk(writer, stop))
         except* FluxForgeError as group:
             raise _first(group) from None
         finally:
@@ -160,6 +164,24 @@ class IngestionPipeline:
         if self._storage.local_path(ready_path) is not None:
             return None
         return Shipper(self._storage, spool_ready=writer.ready_dir, ready_path=ready_path)
+
+
+async def _watch_disk(writer: LogWriter, stop: asyncio.Event) -> None:
+    """Say when capture begins to wait for room on the disk, and when it goes on."""
+    waiting = False
+    while not stop.is_set():
+        if writer.stats().waiting_for_space != waiting:
+            waiting = not waiting
+            if waiting:
+                log.warning(
+                    "the disk of %s is full, or fuller than ingestion.min_free_mb allows: capture "
+                    "waits and holds the venue back. Free some space; it goes on by itself",
+                    writer.ready_dir,
+                )
+            else:
+                log.info("there is room on the disk again; capture goes on")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _DISK_SECONDS)
 
 
 def _first(group: BaseExceptionGroup[FluxForgeError]) -> FluxForgeError:

@@ -1,14 +1,13 @@
 //! What the writer's thread does, without the thread: groups in, durable segments out.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::active::{ActiveSegment, WriteFault};
 use super::counter::{Counter, lock_writer, opening_path};
+use super::room::Lack;
 use super::{WriterConfig, queue::Group};
 use crate::clock::Clock;
 use crate::recover::{
@@ -19,10 +18,6 @@ use crate::seal::SealedSegment;
 use crate::segment::{Continues, Durability, Header, Hour, SegmentError, Uid};
 use crate::vfs::{Vfs, VfsFile, ensure_dir};
 
-/// How long a full disk is given before it is tried again.
-const SPACE_PAUSE: Duration = Duration::from_millis(50);
-/// How long a writer that is being closed waits for a full disk.
-const CLOSE_PATIENCE_NS: u64 = 10_000_000_000;
 /// How often a segment that could not be published is tried again.
 const PUBLISH_RETRY_NS: u64 = 30_000_000_000;
 
@@ -391,55 +386,25 @@ impl Engine {
     }
 
     fn wait_for_min_free(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
-        let active: &Path = &self.config.place.active;
-        if self.config.min_free_bytes == 0 {
+        let dir: &Path = &self.config.place.active;
+        let wanted = self.config.min_free_bytes;
+        if wanted == 0 {
             return Ok(());
         }
         // A file system that cannot say how full it is does not stop capture.
-        while self
-            .vfs
-            .free_bytes(active)
-            .is_ok_and(|free| free < self.config.min_free_bytes)
-        {
-            wait(self.clock.as_ref(), &self.signals, patience, active)?;
+        while let Some(free) = self.vfs.free_bytes(dir).ok().filter(|free| *free < wanted) {
+            let lack = Lack::MinFree { dir, free, wanted };
+            lack.wait(self.clock.as_ref(), &self.signals, patience)?;
         }
         Ok(())
     }
 
     fn wait_for_space(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
-        wait(
-            self.clock.as_ref(),
-            &self.signals,
-            patience,
-            &self.config.place.active,
-        )
+        let lack = Lack::Space {
+            dir: &self.config.place.active,
+        };
+        lack.wait(self.clock.as_ref(), &self.signals, patience)
     }
-}
-
-/// Pauses while the disk is full, for ever unless the writer is being closed.
-fn wait(
-    clock: &dyn Clock,
-    signals: &Signals,
-    patience: &mut Option<u64>,
-    active: &Path,
-) -> Result<(), SegmentError> {
-    signals.waiting_for_space.store(true, Ordering::Relaxed);
-    if signals.closing.load(Ordering::Relaxed) {
-        let since = *patience.get_or_insert_with(|| clock.mono_ns());
-        if clock.mono_ns().saturating_sub(since) >= CLOSE_PATIENCE_NS {
-            let full = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(SegmentError::Stopped {
-                errno: Some(rustix::io::Errno::NOSPC.raw_os_error()),
-                message: format!(
-                    "cannot write to {}: {full}; gave up on closing. What was reported durable is \
-                     safe and will be recovered at the next start: free some space first",
-                    active.display()
-                ),
-            });
-        }
-    }
-    clock.pause(SPACE_PAUSE);
-    Ok(())
 }
 
 /// A sealed segment moves by a link or a rename, at once or not at all. Better to say at the start
