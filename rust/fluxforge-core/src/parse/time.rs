@@ -30,24 +30,14 @@ impl Instant {
 pub(crate) const UTC_TEXT: usize = 32;
 
 /// Reads times that mostly lie in the same second as the one before: only their fraction is read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Clock {
     /// The text of the last second in UTC, up to its minute and from there: `2025-12-03T14:00`,
     /// `:00`.
     minute: u128,
     second: [u8; 3],
-    seconds: i64,
-}
-
-impl Default for Clock {
-    /// Before the first second: no text holds these bytes.
-    fn default() -> Self {
-        Self {
-            minute: u128::MAX,
-            second: [u8::MAX; 3],
-            seconds: 0,
-        }
-    }
+    /// What that is; none before the first.
+    seconds: Option<i64>,
 }
 
 impl Clock {
@@ -62,10 +52,10 @@ impl Clock {
             return parse_prefix(text);
         };
         let (second, rest) = rest.split_first_chunk()?;
-        if u128::from_le_bytes(*minute) != self.minute || *second != self.second {
+        let known = u128::from_le_bytes(*minute) == self.minute && *second == self.second;
+        let Some(seconds) = self.seconds.filter(|_| known) else {
             return self.learn(text, *minute, *second);
-        }
-        let seconds = self.seconds;
+        };
         match rest.split_first_chunk()? {
             (b".", fraction) => match swar::nanos(fraction.first_chunk()?) {
                 Some((nanos, digits)) => Some((Instant { seconds, nanos }, 21 + digits)),
@@ -87,7 +77,7 @@ impl Clock {
         // An offset would move the second.
         if text[end - 1] == b'Z' {
             (self.minute, self.second) = (u128::from_le_bytes(minute), second);
-            self.seconds = instant.seconds;
+            self.seconds = Some(instant.seconds);
         }
         Some((instant, end))
     }
@@ -320,7 +310,7 @@ mod tests {
         }
 
         #[test]
-        fn a_fresh_clock_takes_nothing_for_a_time(byte in 0_u8..0x80) {
+        fn a_fresh_clock_takes_nothing_for_a_time(byte: u8) {
             let mut text = [byte; UTC_TEXT];
             text[19..21].copy_from_slice(b"Z\"");
             prop_assert_eq!(Clock::default().read(&text[..20], Some(&text)), None);
