@@ -5,8 +5,6 @@ Each engine is told the schema, parses the file once and returns ``level2``, ``t
 them validates, verifies, partitions or counts as FluxForge does; what they lack is not added.
 """
 
-# ruff: noqa: PLC0415 - an engine's process loads its own libraries only
-
 from __future__ import annotations
 
 from collections.abc import Callable

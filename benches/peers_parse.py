@@ -8,8 +8,6 @@ peak of memory above the one before it, the second the time. All engines must ag
 sums. Printed are medians; the ratio is FluxForge's speed by the engine's.
 """
 
-# ruff: noqa: PLC0415 - an engine's process loads its own libraries only
-
 from __future__ import annotations
 
 import argparse

@@ -76,7 +76,7 @@ def test_a_name_refuses_what_it_could_not_read_back() -> None:
     usual: dict[str, Any] = {"hour": hour, "counter": 1}
     wrongs: list[dict[str, Any]] = [
         {"hour": hour.replace(minute=1)}, {"hour": hour.replace(tzinfo=None)}, {"counter": -1},
-        {"counter": 10**18}, {"writer_id": "a_b"}, {"writer_id": "x" * 33},
+        {"counter": 10**18}, {"writer_id": "a_b"}, {"writer_id": "x" * 64}, {"writer_id": "-a"},
     ]  # fmt: skip
     for wrong in wrongs:
         with pytest.raises(ValueError, match=r"."):

@@ -21,9 +21,9 @@ SUFFIX = ".ndjson"
 _COUNTER_DIGITS = 18
 # One number has one spelling, else two names would mean the same segment.
 _NAME = re.compile(
-    r"segment_(\d{8}T\d{2})_(\d{5}|[1-9]\d{5,17})(?:_([A-Za-z0-9-]{1,32}))?", re.ASCII
+    r"segment_(\d{8}T\d{2})_(\d{5}|[1-9]\d{5,17})(?:_([A-Za-z0-9][A-Za-z0-9-]{0,62}))?", re.ASCII
 )
-_WRITER = re.compile(r"[A-Za-z0-9-]{1,32}")
+_WRITER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _UID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -48,7 +48,8 @@ class SegmentName:
             raise ValueError(f"a segment's counter has 1 to {_COUNTER_DIGITS} digits")
         if self.writer_id and not _WRITER.fullmatch(self.writer_id):
             raise ValueError(
-                f"{self.writer_id!r} is no writer id: use 1 to 32 letters, digits or hyphens"
+                f"{self.writer_id!r} is no writer id: use 1 to 63 letters, digits or hyphens, "
+                "not beginning with one"
             )
 
     def __str__(self) -> str:

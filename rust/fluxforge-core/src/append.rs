@@ -176,8 +176,8 @@ impl SegmentWriter {
             .filter(|id| !writer_id_is_valid(id))
         {
             return Err(SegmentError::Invalid(format!(
-                "writer_id {writer:?} cannot stand in file names: use 1 to 64 ASCII letters, \
-                 digits, '-', '_' and '.', not beginning with '.'"
+                "writer_id {writer:?} cannot stand in file names: use 1 to 63 ASCII letters, \
+                 digits and '-', not beginning with '-'"
             )));
         }
         let shared = Arc::new(Shared {

@@ -82,14 +82,12 @@ impl fmt::Display for SegmentName {
     }
 }
 
-/// Says whether a writer id can stand in names and keys: 1 to 64 ASCII letters, digits, `-`, `_`
-/// and `.`, not beginning with a dot.
+/// Says whether a writer id can stand in names and keys: 1 to 63 ASCII letters, digits and `-`,
+/// not beginning with `-`.
 pub fn writer_id_is_valid(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && !id.starts_with('.')
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    (1..=63).contains(&id.len())
+        && !id.starts_with('-')
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 #[cfg(test)]
@@ -126,7 +124,7 @@ mod tests {
         #[test]
         fn names_come_back(
             unix_ns in 0..i64::MAX, counter in 0..u64::MAX,
-            writer in proptest::option::of("[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"),
+            writer in proptest::option::of("[A-Za-z0-9][A-Za-z0-9-]{0,62}"),
         ) {
             let name = SegmentName { hour: Hour::of(unix_ns).to_string(), counter, writer };
             prop_assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
