@@ -149,6 +149,22 @@ mod tests {
         })
     }
 
+    #[test]
+    fn only_json_becomes_rows() {
+        for good in LINES.map(str::as_bytes) {
+            for (place, byte) in (0..good.len()).flat_map(|at| b"]},:\"0 ".map(|byte| (at, byte))) {
+                let mut line = good.to_vec();
+                line[place] = byte;
+                // After a good one, whose texts and order are known; before a reject.
+                let followed = [good, b"\n", &line, b"\n", &[b'x'; 80]].concat();
+                let parsed = parse(&[&followed]).expect("no header");
+                let json = serde_json::from_slice::<serde::de::IgnoredAny>(&line);
+                let text = String::from_utf8_lossy(&line);
+                assert!(json.is_ok() || parsed.rejects.len() == 2, "{text}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_line_says_the_same_whatever_follows(line in harmed()) {
