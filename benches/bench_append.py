@@ -8,14 +8,13 @@ Figures are only ever compared within one run; nothing here asserts a time.
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from append_frames import make_frames
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fluxforge.errors import QueueFullError
@@ -27,24 +26,7 @@ FRAMES = 20_000
 
 @pytest.fixture(scope="module")
 def frames() -> list[bytes]:
-    """About 600 bytes each, as a small level2 update is."""
-    chance = random.Random(3)
-
-    def frame(number: int) -> bytes:
-        updates = [
-            {
-                "side": chance.choice(["bid", "offer"]),
-                "event_time": "2025-12-03T14:00:00.123456Z",
-                "price_level": f"{chance.uniform(60_000, 70_000):.2f}",
-                "new_quantity": f"{chance.random():.8f}",
-            }
-            for _ in range(4)
-        ]
-        events = [{"type": "update", "product_id": "BTC-USD", "updates": updates}]
-        message = {"channel": "l2_data", "sequence_num": number, "events": events}
-        return json.dumps(message, separators=(",", ":")).encode()
-
-    return [frame(number) for number in range(FRAMES)]
+    return make_frames(FRAMES)
 
 
 @pytest.fixture
