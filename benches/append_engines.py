@@ -18,6 +18,7 @@ from pathlib import Path
 
 import orjson
 
+from fluxforge._native import WriterStats
 from fluxforge.errors import QueueFullError
 from fluxforge.ingestion.writers import LogWriter
 from fluxforge.storage import LocalStorage
@@ -93,7 +94,7 @@ def _quantiles(ordered: list[int]) -> tuple[int, int, int]:
     return ordered[last // 2], ordered[last * 99 // 100], ordered[last * 999 // 1000]
 
 
-def open_log_writer(scratch: Path, **settings: float) -> LogWriter:
+def open_log_writer(scratch: Path, *, min_free_mb: float = 0) -> LogWriter:
     """One that does not rotate while it is measured."""
     return LogWriter(
         LocalStorage(str(scratch)),
@@ -101,7 +102,8 @@ def open_log_writer(scratch: Path, **settings: float) -> LogWriter:
         ready_path="ready",
         quarantine_path="quarantine",
         source="bench",
-        **{"segment_max_mb": 8192, **settings},
+        segment_max_mb=8192,
+        min_free_mb=min_free_mb,
     )
 
 
@@ -110,12 +112,18 @@ def wait_until_durable(writer: LogWriter, position: int) -> None:
         time.sleep(0.0002)
 
 
+def _counted(writer: LogWriter, position: int) -> WriterStats:
+    """The counters once a position is in them: they follow the durable position."""
+    while (stats := writer.stats()).frames < position:
+        time.sleep(0.0002)
+    return stats
+
+
 def log_writer(scratch: Path, frames: list[bytes], rate: int, seconds: float) -> Run:
     with open_log_writer(scratch) as writer:
         # The first frame opens the segment; that is not what is measured.
         first = writer.append(frames[0], capture_ns=time.time_ns(), conn="c1")
-        wait_until_durable(writer, first)
-        before, append = writer.stats(), writer.append
+        before, append = _counted(writer, first), writer.append
         taken, position = 0, first
         feed = Feed(rate, seconds)
         while not feed.is_over():
@@ -132,9 +140,9 @@ def log_writer(scratch: Path, frames: list[bytes], rate: int, seconds: float) ->
             taken = position - first
         wait_until_durable(writer, position)
         took, cpu = feed.now(), time.process_time_ns() - feed.cpu
-        stats = writer.stats()
-        if stats.frames - before.frames != taken:
-            raise SystemExit(f"{taken} frames were taken, {stats.frames} are durable")
+        stats = _counted(writer, position)
+        if stats.frames != position:
+            raise SystemExit(f"{position} frames were taken, {stats.frames} are durable")
     return Run(
         offered=feed.offered(taken),
         frames=taken,

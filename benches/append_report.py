@@ -31,6 +31,7 @@ from append_frames import make_frames
 _ROOT = Path(__file__).parents[1]
 _FLOOR = "floor (Rust)"
 _RATES = (1_000, 10_000, 100_000, 1_000_000, 0)
+_TURNS = (*_RATES, 0, 0)  # in a round; where engines are compared, they take turns more often
 _MIB = 1 << 20
 
 Runs = dict[tuple[str, int], list[Run]]
@@ -70,17 +71,17 @@ def pace_all(floor: Floor, scratch: Path, rounds: int, seconds: float) -> Runs:
     pools = {name: ProcessPoolExecutor(1, spawn) for name in ENGINES}
     for number in range(rounds):
         place = scratch / f"round{number}"
-        for rate in _RATES:
+        for turn, rate in enumerate(_TURNS):
             for name, engine in ENGINES.items():
-                directory = place / f"{name}{rate}"
+                directory = place / f"{name}{turn}"
                 directory.mkdir(parents=True)
                 run = pools[name].submit(engine, directory, frames, rate, seconds).result()
                 runs[name, rate].append(run)
             own = runs["LogWriter", rate][-1]
             # As large as the writer's own groups where it is never out of work.
             group = _MIB if rate else own.bytes // own.groups
-            run = floor.pace(scratch / "frames", place / f"floor{rate}", rate, seconds, group)
-            runs[_FLOOR, rate].append(run)
+            out = place / f"floor{turn}"
+            runs[_FLOOR, rate].append(floor.pace(scratch / "frames", out, rate, seconds, group))
         shutil.rmtree(place)
     for pool in pools.values():
         pool.shutdown()
@@ -115,8 +116,8 @@ def _rate(run: Run) -> float:
 
 def print_runs(runs: Runs) -> None:
     print(
-        f"{'offered/s':>10} {'':25}{'durable/s':>24}{'taken':>7}"
-        f"{'lag ms p50':>12}{'p99':>20}{'p99.9':>8}{'CPU us':>18}"
+        f"{'offered/s':>10} {'':25}{'durable/s':>25}{'taken':>7}"
+        f"{'lag ms p50':>12}{'p99':>22}{'p99.9':>8}{'CPU us':>22}"
     )
     for rate in _RATES:
         for name in ("LogWriter", _FLOOR, *list(ENGINES)[1:]):
@@ -124,9 +125,9 @@ def print_runs(runs: Runs) -> None:
             lags = [[run.lag[at] / 1e6 for run in of] for at in range(3)]
             taken = median(run.frames / run.offered for run in of)
             print(
-                f"{rate or 'all':>10} {name:25}{_spread([_rate(r) for r in of], '.0f'):>24}"
-                f"{min(taken, 1):7.1%}{median(lags[0]):12.2f}{_spread(lags[1], '.1f'):>20}"
-                f"{median(lags[2]):8.1f}{_spread([r.cpu / r.frames / 1e3 for r in of]):>18}"
+                f"{rate or 'all':>10} {name:25}{_spread([_rate(r) for r in of], '.0f'):>25}"
+                f"{min(taken, 1):7.1%}{median(lags[0]):12.2f}{_spread(lags[1], '.1f'):>22}"
+                f"{median(lags[2]):8.1f}  {_spread([r.cpu / r.frames / 1e3 for r in of]):>20}"
             )
 
 
