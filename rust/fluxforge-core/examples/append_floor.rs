@@ -79,7 +79,8 @@ fn pace(frames: &[u8], mut file: File, rate: u64, seconds: Duration, group: usiz
             ticks * per_tick
         };
         if taken == come {
-            std::thread::sleep(TICK * u32::try_from(ticks).expect("a short run") - now);
+            let next = TICK * u32::try_from(ticks).expect("a short run");
+            std::thread::sleep(next.saturating_sub(now));
             continue;
         }
         lines.clear();
