@@ -39,6 +39,7 @@
 //! durable in it, the writer stops for good and says why; a full disk never counts.
 
 pub(crate) mod active;
+mod config;
 mod counter;
 mod engine;
 #[cfg(test)]
@@ -55,9 +56,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::recover::{Place, Recovered};
-use crate::segment::{Durability, SegmentError, conn_is_valid, event_kind, writer_id_is_valid};
+use crate::recover::Recovered;
+use crate::segment::{SegmentError, conn_is_valid, event_kind};
 use crate::vfs::Vfs;
+pub use config::{OnFull, WriterConfig};
 pub(crate) use counter::LOCK_FILE;
 use engine::{Engine, Signals};
 use queue::{Group, Queue};
@@ -67,38 +69,6 @@ use wake::WakePipe;
 
 /// How often age and hour are looked at while the feed is silent.
 const TICK: Duration = Duration::from_millis(250);
-
-/// What to do with a frame that finds the queue full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFull {
-    /// Refuse it: the caller waits and appends it again.
-    Block,
-    /// Lose it, count it and record the loss.
-    Drop,
-}
-
-/// How a writer is set up.
-#[derive(Clone, Debug)]
-pub struct WriterConfig {
-    /// Where its segments lie.
-    pub place: Place,
-    /// What is captured, as in `coinbase`.
-    pub source: String,
-    /// The writer's id, where several write to one storage.
-    pub writer: Option<String>,
-    /// A segment is closed before it grows beyond this.
-    pub segment_max_bytes: u64,
-    /// A segment is closed at this age.
-    pub segment_max_ns: u64,
-    /// How many bytes of records may wait to become durable.
-    pub queue_max_bytes: usize,
-    /// What "durable" means.
-    pub durability: Durability,
-    /// What to do when they are that many.
-    pub on_full: OnFull,
-    /// Capture waits while the file system has less than this free; 0: while it is full.
-    pub min_free_bytes: u64,
-}
 
 /// Takes records from any thread; writes them on its own.
 #[derive(Debug)]
@@ -170,16 +140,7 @@ impl SegmentWriter {
         clock: Arc<dyn Clock>,
         config: WriterConfig,
     ) -> Result<Self, SegmentError> {
-        if let Some(writer) = config
-            .writer
-            .as_deref()
-            .filter(|id| !writer_id_is_valid(id))
-        {
-            return Err(SegmentError::Invalid(format!(
-                "writer_id {writer:?} cannot stand in file names: use 1 to 63 ASCII letters, \
-                 digits and '-', not beginning with '-'"
-            )));
-        }
+        config.check()?;
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
