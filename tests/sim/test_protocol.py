@@ -351,7 +351,7 @@ def test_the_limits_on_messages_and_connections_can_be_switched_on() -> None:
 
 
 @pytest.mark.parametrize("rate", [50.0, 2000.0])
-def test_the_rate_is_kept_on_average(rate: float) -> None:
+def test_the_rate_is_not_exceeded(rate: float) -> None:
     async def scenario() -> float:
         async with SimulatedExchange(rate=rate) as exchange, recording(exchange.url) as client:
             await client.subscribe("level2", *PRODUCTS)
@@ -360,7 +360,8 @@ def test_the_rate_is_kept_on_average(rate: float) -> None:
             await asyncio.sleep(1)
             return (exchange.market.steps - steps) / (time.monotonic() - begun)
 
-    assert asyncio.run(scenario()) == pytest.approx(rate, rel=0.3)
+    # How exactly it is kept is for the pacer's own tests, which hand in the clock.
+    assert 0 < asyncio.run(scenario()) <= 1.3 * rate
 
 
 def test_the_market_stands_still_while_nobody_looks() -> None:
