@@ -41,7 +41,7 @@ keys = st.one_of(traps, st.text())
 def test_a_valid_key_stays_below_the_root_on_every_platform(key):
     if not is_valid_key(key):
         return
-    assert os.path.normpath(f"/root/{key}") == f"/root/{key}"
+    assert os.path.normpath(f"/anywhere/{key}") == f"/anywhere/{key}"
     assert not set(key) & {"\\", "\0", "\n"}
     assert key[1:2] != ":" or key[0] not in string.ascii_letters
 
