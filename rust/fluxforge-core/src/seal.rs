@@ -21,7 +21,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::segment::{Header, SegmentError, SegmentName};
+use crate::segment::{Header, LONGEST_WRITER_ID, SegmentError, SegmentName};
 use crate::vfs::{Vfs, VfsFile, read_to_end};
 
 /// A segment that is whole and durable under its name in active/, and still locked.
@@ -131,15 +131,20 @@ impl SealedSegment {
         Ok(is_same)
     }
 
+    /// Still a segment's name, whose writer's id is the old one's with the uid's first digits.
     fn name_with_uid(&self, own: &str) -> String {
         let short = &self.header.uid.as_str()[..8];
-        match SegmentName::parse(own) {
-            Some(mut name) => {
-                let writer = name.writer.take();
-                name.writer = Some(writer.map_or(short.to_owned(), |id| format!("{id}_{short}")));
-                name.to_string()
-            }
-            None => format!("{own}_{short}"),
-        }
+        let Some(mut name) = SegmentName::parse(own) else {
+            return format!("{own}_{short}");
+        };
+        let writer = name.writer.map_or_else(
+            || short.to_owned(),
+            |mut id| {
+                id.truncate(LONGEST_WRITER_ID - "-".len() - short.len());
+                format!("{id}-{short}")
+            },
+        );
+        name.writer = Some(writer);
+        name.to_string()
     }
 }

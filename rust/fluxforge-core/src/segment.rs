@@ -96,3 +96,4 @@ pub use time::{parse_timestamp, push_timestamp, timestamp};
 
 pub(crate) use encode::event_kind;
 pub(crate) use error::is_no_space;
+pub(crate) use name::LONGEST_WRITER_ID;

@@ -266,6 +266,29 @@ fn a_name_that_is_taken_in_ready_by_another_segment_is_not_replaced() {
 }
 
 #[test]
+fn the_other_name_of_a_writers_segment_is_a_segments_name_too() {
+    for writer in ["a".to_owned(), "w".repeat(63)] {
+        let vfs = disk();
+        let mut header = Builder::new(1, 1, None).header;
+        header.name = format!("segment_20251203T14_00001_{writer}.ndjson");
+        header.writer = Some(writer);
+        vfs.put(&place().ready.join(&header.name), b"something else\n");
+        Builder::begin(header).group(&["1"]).put(&vfs);
+        recover(&vfs, &place()).unwrap();
+        let names = vfs.list(&place().ready).unwrap();
+        let is_ours = |name: &str| {
+            let name = crate::segment::SegmentName::parse(name)?;
+            name.writer.filter(|id| id.ends_with("-01010101"))
+        };
+        assert_eq!(names.len(), 2);
+        assert!(
+            names.iter().any(|name| is_ours(name).is_some()),
+            "{names:?}"
+        );
+    }
+}
+
+#[test]
 fn a_segment_is_not_published_before_the_one_it_continues() {
     let mut held_back = 0;
     for at in 1..60 {

@@ -82,10 +82,13 @@ impl fmt::Display for SegmentName {
     }
 }
 
+/// The most bytes that a writer id may have.
+pub(crate) const LONGEST_WRITER_ID: usize = 63;
+
 /// Says whether a writer id can stand in names and keys: 1 to 63 ASCII letters, digits and `-`,
 /// not beginning with `-`.
 pub fn writer_id_is_valid(id: &str) -> bool {
-    (1..=63).contains(&id.len())
+    (1..=LONGEST_WRITER_ID).contains(&id.len())
         && !id.starts_with('-')
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
