@@ -96,4 +96,5 @@ pub use time::{parse_timestamp, push_timestamp, timestamp};
 
 pub(crate) use encode::event_kind;
 pub(crate) use error::is_no_space;
+pub(crate) use header::LONGEST_HEADER;
 pub(crate) use name::LONGEST_WRITER_ID;

@@ -2,10 +2,7 @@
 
 use super::found::{Found, count_lines};
 use super::{Inspection, Verdict};
-use crate::segment::{Groups, Header, Opening, timestamp};
-
-/// A first line longer than this is no header.
-const LONGEST_HEADER: usize = 64 << 10;
+use crate::segment::{Groups, Header, LONGEST_HEADER, Opening, timestamp};
 
 /// Looks at a segment whose bytes come in pieces of any size. Does no I/O.
 #[derive(Debug, Default)]
@@ -39,7 +36,7 @@ impl Inspector {
             return;
         }
         self.first_line.extend_from_slice(bytes);
-        if self.first_line.contains(&b'\n') || self.first_line.len() > LONGEST_HEADER {
+        if bytes.contains(&b'\n') || self.first_line.len() > LONGEST_HEADER {
             self.open();
         }
     }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::segment::{Header, Opening, SegmentError, SegmentName, Uid};
+use crate::segment::{Header, LONGEST_HEADER, Opening, SegmentError, SegmentName, Uid};
 use crate::vfs::{Vfs, VfsFile};
+
+/// How much of a first line is read at once: most have a few hundred bytes.
+const READ: usize = 4 << 10;
 
 /// A file that begins as a segment does.
 #[derive(Debug)]
@@ -129,17 +132,22 @@ fn open(vfs: &dyn Vfs, path: &Path) -> io::Result<Box<dyn VfsFile>> {
     }
 }
 
-/// The first line, or what there is of it in the first 64 KiB.
+/// The first line, or what there is of it where a header's would have ended.
 fn first_line(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
-    let mut line = vec![0; 64 << 10];
-    let mut have = 0;
-    while have < line.len() {
-        match file.read_at(have as u64, &mut line[have..])? {
-            0 => break,
-            n => have += n,
+    let mut line = Vec::new();
+    while line.len() < LONGEST_HEADER {
+        let have = line.len();
+        line.resize(have + READ, 0);
+        let read = file.read_at(have as u64, &mut line[have..])?;
+        line.truncate(have + read);
+        if let Some(len) = memchr::memchr(b'\n', &line[have..]) {
+            line.truncate(have + len);
+            break;
+        }
+        if read == 0 {
+            break;
         }
     }
-    line.truncate(memchr::memchr(b'\n', &line[..have]).unwrap_or(have));
     Ok(line)
 }
 

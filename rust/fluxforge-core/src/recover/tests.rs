@@ -208,6 +208,22 @@ fn a_segment_without_proof_goes_to_quarantine_whole() {
 }
 
 #[test]
+fn a_header_may_name_thousands_of_connections() {
+    let vfs = disk();
+    let mut header = Builder::new(1, 1, None).header;
+    header.open = (0..2_000)
+        .map(|n| (format!("{n:064}"), crate::segment::timestamp(n)))
+        .collect();
+    Builder::begin(header).group(&["1"]).put(&vfs);
+    assert_eq!(recover(&vfs, &place()).unwrap()[0].outcome, Outcome::Sealed);
+    let (frames, gaps) = published(&vfs, NAME);
+    assert_eq!((frames.len(), gaps.len()), (1, 2_001));
+    let bytes = vfs.read(&place().ready.join(NAME)).unwrap();
+    let seen = crate::fuzzing::inspect(&bytes, 1_000);
+    assert_eq!(seen.verdict, crate::inspect::Verdict::Whole);
+}
+
+#[test]
 fn a_group_with_the_headers_number_is_not_taken_for_the_header() {
     let vfs = disk();
     let mut builder = Builder::new(1, 1, None);

@@ -10,6 +10,10 @@ use super::time::timestamp;
 /// The format this version writes, and the newest it reads.
 pub const FORMAT: u64 = 1;
 
+/// A first line longer than this is no header. Line 1 names every open connection, so it may be
+/// long: this is room for more than a hundred thousand.
+pub(crate) const LONGEST_HEADER: usize = 16 << 20;
+
 /// A segment's identity: 32 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
