@@ -35,7 +35,8 @@
 //! sync nobody knows what of it the disk has, and a second sync would say "fine" and lie. It is
 //! never synced again. The group, still in memory, goes to a new segment whose header
 //! `continues` the old one from its last checkpoint. The durable prefix of the old one is copied,
-//! sealed and published before the new one is. If the new one fails too before anything became
+//! sealed and published before the new one is. One in which nothing was durable is not kept: the
+//! new one takes its name, and continues what it continued. If the new one fails too before anything became
 //! durable in it, the writer stops for good and says why; a full disk never counts.
 
 pub(crate) mod active;
@@ -381,22 +382,29 @@ impl Shared {
                 Task::Write => {
                     group.encode();
                     let before = clock.mono_ns();
-                    engine.write(&mut group)?;
+                    let written = engine.write(&mut group);
+                    self.observe(&engine);
+                    written?;
                     self.published(&group, clock, clock.mono_ns() - before);
                 }
                 Task::Rotate(ticket) => {
-                    engine.rotate()?;
+                    let rotated = engine.rotate();
+                    self.observe(&engine);
+                    rotated?;
                     lock(&self.state).rotations_done = ticket;
                     self.progress.notify_all();
                 }
-                Task::Tick => engine.tick()?,
+                Task::Tick => {
+                    let ticked = engine.tick();
+                    self.observe(&engine);
+                    ticked?;
+                }
                 Task::Close => {
                     let closed = engine.close();
                     self.observe(&engine);
                     return closed;
                 }
             }
-            self.observe(&engine);
         }
     }
 

@@ -35,6 +35,23 @@ struct Open {
     opened_ns: u64,
 }
 
+/// A name that the next segment takes.
+#[derive(Debug)]
+struct Reserved {
+    name: String,
+    hour: Hour,
+    /// What lies there, without a durable record. The next segment replaces it, so that a disk that
+    /// refuses again and again is not littered with them; until then it stays locked.
+    holder: Option<ActiveSegment>,
+}
+
+impl Reserved {
+    fn free((name, hour): (String, Hour)) -> Self {
+        let holder = None;
+        Self { name, hour, holder }
+    }
+}
+
 /// A segment that takes no more records and is not in ready/ yet.
 #[derive(Debug)]
 enum Unpublished {
@@ -54,8 +71,7 @@ pub(crate) struct Engine {
     /// In the order in which they must be published.
     unpublished: VecDeque<Unpublished>,
     publish_error: Option<SegmentError>,
-    /// A name that no file has got yet.
-    reserved: Option<(String, Hour)>,
+    reserved: Option<Reserved>,
     published_at: u64,
     /// Where the segment before the next one was cut, if the disk failed under it.
     continues: Option<Continues>,
@@ -129,7 +145,13 @@ impl Engine {
             {
                 Ok(()) => break,
                 Err(WriteFault::NoSpace) => self.wait_for_space(&mut patience)?,
-                Err(WriteFault::Poisoned(error)) => self.poisoned(&error)?,
+                Err(WriteFault::Poisoned(error)) => {
+                    self.poisoned(&error)?;
+                    if error.is_no_space() {
+                        // Some file systems look for room only when they are told to sync.
+                        self.wait_for_space(&mut patience)?;
+                    }
+                }
             }
         }
         self.connections.apply(&group.changes);
@@ -281,9 +303,9 @@ impl Engine {
         let (vfs, config) = (self.vfs.as_ref(), &self.config);
         let now_ns = self.clock.wall_ns();
         // A name that was taken and not used is still ours: a full disk does not eat numbers.
-        let (name, hour) = match self.reserved.take() {
+        let Reserved { name, hour, holder } = match self.reserved.take() {
             Some(reserved) => reserved,
-            None => self.counter.take(vfs, Hour::of(now_ns))?,
+            None => Reserved::free(self.counter.take(vfs, Hour::of(now_ns))?),
         };
         let path = config.place.active.join(&name);
         let hidden = opening_path(&config.place.active, config.writer.as_deref());
@@ -296,11 +318,14 @@ impl Engine {
         header.push(&mut line);
         let opened_ns = self.clock.mono_ns();
         let created = ActiveSegment::create(vfs, &hidden, header, &line, opened_ns);
-        if created.is_err() {
-            self.reserved = Some((name, hour));
-        }
-        let mut segment = created?;
-        segment.take_name(vfs, &path, false)?;
+        let mut segment = match created {
+            Ok(segment) => segment,
+            Err(error) => {
+                self.reserved = Some(Reserved { name, hour, holder });
+                return Err(error);
+            }
+        };
+        segment.take_name(vfs, &path, holder.is_some())?;
         self.continues = None;
         Ok(Open {
             segment,
@@ -311,11 +336,21 @@ impl Engine {
 
     /// Gives the open file up for good. What it does not hold goes to the next one.
     fn poisoned(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
-        if let Some(Open { segment, .. }) = self.open.take() {
-            let checkpoint = segment.last_checkpoint();
-            let uid = segment.header().uid.clone();
-            self.continues = Some(Continues { uid, checkpoint });
-            self.unpublished.push_back(Unpublished::Poisoned(segment));
+        let has_records = self.has_records();
+        match self.open.take() {
+            Some(Open { segment, .. }) if has_records => {
+                let checkpoint = segment.last_checkpoint();
+                let uid = segment.header().uid.clone();
+                self.continues = Some(Continues { uid, checkpoint });
+                self.unpublished.push_back(Unpublished::Poisoned(segment));
+            }
+            Some(Open { segment, hour, .. }) => {
+                let header = segment.header();
+                self.continues.clone_from(&header.continues);
+                let (name, holder) = (header.name.clone(), Some(segment));
+                self.reserved = Some(Reserved { name, hour, holder });
+            }
+            None => {}
         }
         self.count_failure(error)
     }

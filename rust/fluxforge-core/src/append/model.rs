@@ -237,3 +237,21 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     drop(engine);
     history.judge(&vfs.after_power_cut(&mut Chance(3))).unwrap();
 }
+
+#[test]
+fn a_disk_that_is_full_only_when_synced_is_waited_for_without_leaving_files() {
+    let mut history = History::new();
+    let vfs = disk(&[], Omit::Nothing);
+    let mut engine = history.start(&vfs).unwrap();
+    // Room for a header, not for a group.
+    vfs.set_longest_synced(Some(500));
+    history.clock.free_at_next_pause(&vfs);
+    // A writer that does not pause would go on for ever.
+    vfs.crash_after(1_000);
+    assert!(history.write(&mut engine, 20));
+    assert_eq!(engine.poisonings, 1);
+    let active = vfs.list(&config().place.active).unwrap();
+    let segments = active.iter().filter(|name| !name.starts_with('.'));
+    assert_eq!(segments.count(), 1, "{active:?}");
+    history.judge(&vfs.after_power_cut(&mut Chance(5))).unwrap();
+}

@@ -99,6 +99,11 @@ impl FaultyVfs {
         world.capacity = Some(world.used() + bytes);
     }
 
+    /// A disk that takes any bytes, and says of longer files that it is full when they are synced.
+    pub(crate) fn set_longest_synced(&self, bytes: Option<usize>) {
+        self.world().longest_synced = bytes;
+    }
+
     pub(crate) fn operations(&self) -> u64 {
         self.world().operations
     }

@@ -22,7 +22,7 @@ pub(super) struct TestClock {
 }
 
 impl TestClock {
-    fn free_at_next_pause(&self, disk: &FaultyVfs) {
+    pub(super) fn free_at_next_pause(&self, disk: &FaultyVfs) {
         *self.full.lock().unwrap() = Some(disk.clone());
     }
 }
@@ -40,6 +40,7 @@ impl Clock for TestClock {
     fn pause(&self, duration: Duration) {
         if let Some(disk) = self.full.lock().unwrap().take() {
             disk.set_capacity(None);
+            disk.set_longest_synced(None);
         }
         self.ms.fetch_add(
             u64::try_from(duration.as_millis()).unwrap(),

@@ -183,10 +183,15 @@ impl VfsFile for FaultyFile {
         let mut world = self.vfs.world();
         let fault = world.step()?;
         let omitted = world.omitted == Omit::SyncData;
+        let longest = world.longest_synced;
         let inode = &mut world.inodes[self.inode];
         if fault == Some(Fault::Error) {
             inode.dirty.clear();
             return Err(eio());
+        }
+        if longest.is_some_and(|longest| inode.content.len() > longest) {
+            inode.dirty.clear();
+            return Err(io::ErrorKind::StorageFull.into());
         }
         if !omitted {
             inode.sync();

@@ -16,6 +16,7 @@ pub(super) struct World {
     pub(super) crash_at: Option<u64>,
     pub(super) faults: BTreeMap<u64, Fault>,
     pub(super) capacity: Option<usize>,
+    pub(super) longest_synced: Option<usize>,
     pub(super) handles: u64,
     pub(super) omitted: Omit,
 }
