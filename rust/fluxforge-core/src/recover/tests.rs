@@ -143,6 +143,49 @@ fn a_damaged_checkpoint_costs_its_own_group_only() {
     assert_eq!(published(&vfs, NAME).0, ["1", "3"]);
 }
 
+/// Harms every second group after the first: with the damage of records no checkpoint is lost.
+#[test]
+fn however_many_groups_are_damaged_only_they_are_lost() {
+    for damaged in 1..=20 {
+        let vfs = disk();
+        let frames: Vec<String> = (1..=40).map(|n| n.to_string()).collect();
+        let mut builder = (frames.iter()).fold(Builder::new(1, 1, None), |builder, frame| {
+            builder.group(&[frame])
+        });
+        let harmed: Vec<usize> = (1..=damaged).map(|n| n * 2 - 1).collect();
+        for &group in &harmed {
+            let at = builder.starts[group] + 60;
+            builder.bytes[at] ^= 1;
+        }
+        builder.put(&vfs);
+        recover(&vfs, &place()).unwrap();
+        let is_kept = |frame: &&String| !harmed.contains(&frame.parse().unwrap());
+        let kept: Vec<&String> = frames.iter().filter(is_kept).collect();
+        assert_eq!(published(&vfs, NAME).0.iter().collect::<Vec<_>>(), kept);
+        for name in vfs.list(&place().quarantine).unwrap() {
+            let group = vfs.read(&place().quarantine.join(&name)).unwrap();
+            let is_one = |&at: &usize| builder.bytes[builder.starts[at]..].starts_with(&group);
+            assert!(harmed.iter().any(is_one), "{name}");
+        }
+        assert_eq!(vfs.list(&place().quarantine).unwrap().len(), damaged);
+    }
+}
+
+#[test]
+fn a_large_group_after_a_damaged_one_is_kept() {
+    let vfs = disk();
+    let large = format!("\"{}\"", "x".repeat(2_500_000));
+    let mut builder = Builder::new(1, 1, None)
+        .group(&["1"])
+        .group(&["2"])
+        .group(&["3", &large]);
+    let at = builder.starts[2] + 60;
+    builder.bytes[at] ^= 1;
+    builder.put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(published(&vfs, NAME).0, ["1", "3", &large]);
+}
+
 #[test]
 fn a_lost_line_break_does_not_join_two_groups() {
     let vfs = disk();

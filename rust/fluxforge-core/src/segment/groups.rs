@@ -13,7 +13,7 @@ use crate::vfs::VfsFile;
 const READ: usize = 1 << 20;
 /// A group whose beginning was lost with the checkpoint before it is looked for this far back…
 const SEARCH_BACK: usize = 2 << 20;
-/// …and this often in one file: each search is a sum per line.
+/// …and this often in one file: each search is a sum per line. No other damage is searched for.
 const SEARCHES: u32 = 8;
 
 /// What stands next in a segment after its header.
@@ -53,12 +53,19 @@ pub enum Piece {
 #[derive(Debug)]
 pub struct Groups {
     uid: Uid,
-    /// The bytes since the last valid checkpoint that have come.
+    /// The bytes that have come, those before `begin` done with: to drop them group by group would
+    /// move all that follows as often.
     window: Vec<u8>,
-    /// Where the window begins in the segment.
+    /// Where the bytes since the last valid checkpoint begin in the window…
+    begin: usize,
+    /// …and in the segment.
     offset: u64,
     /// How much of the window has been looked through for checkpoints; a line's beginning.
     looked: usize,
+    /// The lines since the last valid checkpoint that claim to be one, and prove nothing.
+    claims: u64,
+    /// Where the latest of them ends in the window.
+    claimed: usize,
     last: Option<Checkpoint>,
     hash: Xxh3,
     searches: u32,
@@ -72,8 +79,11 @@ impl Groups {
         Self {
             uid,
             window: Vec::new(),
+            begin: 0,
             offset: 0,
             looked: 0,
+            claims: 0,
+            claimed: 0,
             last: None,
             hash: Xxh3::new(),
             searches: 0,
@@ -84,7 +94,7 @@ impl Groups {
 
     /// Takes the bytes that come next; then ask for pieces until there is none.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.window.extend_from_slice(bytes);
+        self.make_room().extend_from_slice(bytes);
     }
 
     /// Says that no more bytes come. What is left is the seal or the tail.
@@ -106,32 +116,50 @@ impl Groups {
         }
     }
 
+    /// Drops what is done with; returns the window for more.
+    fn make_room(&mut self) -> &mut Vec<u8> {
+        self.window.drain(..self.begin);
+        self.looked -= self.begin;
+        self.claimed = self.claimed.saturating_sub(self.begin);
+        self.begin = 0;
+        &mut self.window
+    }
+
     /// Looks at the line that ends at `end` in the window (where its line break stands).
     fn line(&mut self, end: usize) {
         let begin = std::mem::replace(&mut self.looked, end + 1);
-        let Some(checkpoint) = Checkpoint::read(&self.window[begin..end]) else {
+        let line = &self.window[begin..end];
+        if !Checkpoint::is_one(line) {
             return;
-        };
-        let Some(start) = self.group_start(&checkpoint, begin, end) else {
-            return;
-        };
-        if start > 0 {
-            let bytes = self.window[..start].to_vec();
+        }
+        let proved = Checkpoint::read(line)
+            .and_then(|checkpoint| Some((checkpoint, self.group_start(&checkpoint, begin, end)?)));
+        if let Some((checkpoint, start)) = proved {
+            self.group(start, checkpoint, begin, end);
+        } else {
+            self.claims += 1;
+            self.claimed = end + 1;
+        }
+    }
+
+    /// Takes the group that begins at `start`, whose checkpoint's line is `begin..end`.
+    fn group(&mut self, start: usize, checkpoint: Checkpoint, begin: usize, end: usize) {
+        if start > self.begin {
             self.ready.push_back(Piece::Corrupt {
                 offset: self.offset,
-                bytes,
+                bytes: self.window[self.begin..start].to_vec(),
             });
         }
-        let lines = self.window[start..begin].to_vec();
-        self.hash.update(&self.window[..=end]);
-        self.window.drain(..=end);
-        self.offset += end as u64 + 1;
+        let taken = &self.window[self.begin..=end];
+        self.hash.update(taken);
+        self.offset += taken.len() as u64;
         self.ready.push_back(Piece::Group {
-            lines,
+            lines: self.window[start..begin].to_vec(),
             checkpoint,
             end: self.offset,
         });
-        self.looked = 0;
+        self.begin = end + 1;
+        self.claims = 0;
         self.last = Some(checkpoint);
     }
 
@@ -142,26 +170,32 @@ impl Groups {
         } = self;
         // Whoever writes sums can write the greatest number too.
         let (next_n, chain) = last.map_or((0, 0), |last| (last.n.saturating_add(1), last.crc32c));
-        let proved_from = |start: usize| checkpoint.proves(uid, &window[start..end]);
+        let proved_from = |start: &usize| checkpoint.proves(uid, &window[*start..end]);
         let follows = checkpoint.prev == chain || is_left_out(Rule::Chain);
-        if checkpoint.n == next_n && follows && proved_from(0) {
-            return Some(0);
+        if checkpoint.n == next_n && follows && proved_from(&self.begin) {
+            return Some(self.begin);
         }
-        // Something before it is corrupt. It must still come later than what was proved, and
-        // its group begins at some line.
-        if checkpoint.n < next_n || self.searches == SEARCHES {
+        // Something before it is corrupt. It must still come later than what was proved. If only
+        // records are, its group begins where the checkpoint before ends, damaged or not: one sum,
+        // and however many groups are damaged, no later one is lost with them.
+        let skipped = checkpoint.n.checked_sub(next_n)?;
+        if self.claims > 0 && proved_from(&self.claimed) {
+            return Some(self.claimed);
+        }
+        // If no checkpoint is missing, there is no other place to begin.
+        if self.claims >= skipped || self.searches == SEARCHES {
             return None;
         }
         self.searches += 1;
-        let from = begin.saturating_sub(SEARCH_BACK);
+        let from = begin.saturating_sub(SEARCH_BACK).max(self.begin);
         memchr::memchr_iter(b'\n', &window[from..begin])
             .map(|at| from + at + 1)
-            .find(|&start| proved_from(start))
+            .find(proved_from)
     }
 
     /// Calls what is left in the window by its name.
     fn take_rest(&mut self) -> Option<Piece> {
-        let (offset, bytes) = (self.offset, std::mem::take(&mut self.window));
+        let (offset, bytes) = (self.offset, std::mem::take(self.make_room()));
         self.looked = 0;
         if bytes.is_empty() {
             return None;
@@ -214,7 +248,7 @@ impl<'a> GroupReader<'a> {
 
     /// Reads straight into the window: a copy less per byte.
     fn fill(&mut self) -> io::Result<bool> {
-        let window = &mut self.groups.window;
+        let window = self.groups.make_room();
         let have = window.len();
         let left = self.file.len()?.saturating_sub(self.read);
         window.resize(have + usize::try_from(left).unwrap_or(READ).min(READ), 0);
