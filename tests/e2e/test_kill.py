@@ -93,7 +93,8 @@ def assert_what_is_missing_is_known(data_dir, journal, conn, kill):
         (gap,) = gaps
         assert gap["end_ts"] is None
         if count:
-            assert gap["start_ts"] == with_time[sent[count - 1]], kill
+            # Or later: an event of ours may be the last that is known of the connection.
+            assert gap["start_ts"] >= with_time[sent[count - 1]], kill
 
 
 def test_etl_killed_at_random_moments_gives_each_row_once(tmp_path):
