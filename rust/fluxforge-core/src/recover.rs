@@ -15,7 +15,8 @@
 //! - A connection that was not closed ends in an event `gap` that begins at its last record. If
 //!   the same writer has a later segment here, that is where the connection went on or ended.
 //! - A header that names no open connections and nothing else: removed. A segment without one valid group: quarantine/.
-//! - A newer format: an error, before anything is touched. Not a segment: left alone.
+//! - A segment's name over something else, because the first bytes rotted: quarantine/.
+//! - A newer format: an error, before anything is touched. Not a segment's name: left alone.
 //!
 //! [`recover_file`] does the same for one file wherever it lies, and leaves that file as it is.
 //!

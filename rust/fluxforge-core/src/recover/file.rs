@@ -10,10 +10,10 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use super::neighbours::{Candidate, Neighbours, look_at};
+use super::neighbours::{Found, Neighbours, look_at};
 use super::{OpenConnections, Plan, Rewritten, rewrite, take_lock};
 use crate::append::LOCK_FILE;
-use crate::segment::SegmentError;
+use crate::segment::{Opening, SegmentError};
 use crate::vfs::{Vfs, ensure_dir};
 
 /// What became of one file.
@@ -59,12 +59,12 @@ pub fn recover_file(vfs: &dyn Vfs, path: &Path, into: &Path) -> Result<FileOutco
         vfs.open_to_read(path)
             .map_err(SegmentError::io("open", path))?,
     );
-    let found = look_at(vfs, dir, name.to_owned())?;
-    let Candidate { file, header, .. } = found.ok_or_else(|| not_a_segment(path))?;
+    let found = look_at(vfs, dir, name)?.filter(|found| found.opening != Opening::Plain);
+    let Found { file, opening } = found.ok_or_else(|| not_a_segment(path))?;
     if take_lock(file.as_ref(), path)? != Some(true) {
         return Ok(FileOutcome::Locked);
     }
-    let Some(header) = header else {
+    let Opening::Segment(header) = opening else {
         return Ok(FileOutcome::Unprovable);
     };
     refuse_writers_directory(vfs, into)?;

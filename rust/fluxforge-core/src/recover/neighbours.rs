@@ -10,13 +10,20 @@ use crate::vfs::{Vfs, VfsFile};
 /// How much of a first line is read at once: most have a few hundred bytes.
 const READ: usize = 4 << 10;
 
-/// A file that begins as a segment does.
+/// A file that is called as segments are.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) name: String,
     pub(super) file: Box<dyn VfsFile>,
-    /// `None`: it begins as a segment does, and makes no sense.
+    /// `None`: it makes no sense, or its first bytes do not even begin one any more.
     pub(super) header: Option<Header>,
+}
+
+/// An open file, and what it begins with.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) file: Box<dyn VfsFile>,
+    pub(super) opening: Opening,
 }
 
 /// What a segment cannot say about itself.
@@ -45,10 +52,9 @@ impl Neighbours {
         let mut named = Vec::new();
         for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
             // A directory may hold more segments than a process may open files.
-            match look_at(vfs, dir, name) {
-                Ok(Some(Candidate {
-                    name,
-                    header: Some(header),
+            match look_at(vfs, dir, &name) {
+                Ok(Some(Found {
+                    opening: Opening::Segment(header),
                     ..
                 })) if header.uid != own.uid || name == own_name => named.push((header, name)),
                 Ok(_) | Err(SegmentError::NewerFormat { .. }) => {}
@@ -83,38 +89,48 @@ impl Neighbours {
 }
 
 /// Every segment in a directory, by writer and number. A newer format is an error.
+///
+/// A segment is known by its name, which it gets when its header is durable: whatever lies under
+/// one and does not begin with a header was damaged, and what is called otherwise is not ours.
 pub(super) fn find(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<Candidate>, SegmentError> {
     let mut candidates = Vec::new();
     for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
-        candidates.extend(look_at(vfs, dir, name)?);
+        if SegmentName::parse(&name).is_none() {
+            continue;
+        }
+        let Some(Found { file, opening }) = look_at(vfs, dir, &name)? else {
+            continue;
+        };
+        let header = match opening {
+            Opening::Segment(header) => Some(header),
+            _ => None,
+        };
+        candidates.push(Candidate { name, file, header });
     }
     candidates.sort_by_key(|candidate| by_writer_and_number(&candidate.name));
     Ok(candidates)
 }
 
-/// `None`: hidden, gone, or not a segment.
+/// Opens a file and reads what it begins with; `None`: hidden or gone. A newer format is an error.
 pub(super) fn look_at(
     vfs: &dyn Vfs,
     dir: &Path,
-    name: String,
-) -> Result<Option<Candidate>, SegmentError> {
+    name: &str,
+) -> Result<Option<Found>, SegmentError> {
     if name.starts_with('.') {
         return Ok(None);
     }
-    let path = dir.join(&name);
+    let path = dir.join(name);
     let file = match open(vfs, &path) {
         // Recovered by another process meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(SegmentError::io("open", &path))?,
     };
     let line = first_line(file.as_ref()).map_err(SegmentError::io("read", &path))?;
-    let header = match Opening::read(&line) {
-        Opening::Plain => return Ok(None),
-        Opening::Newer(format) => return Err(SegmentError::NewerFormat { path, format }),
-        Opening::Damaged => None,
-        Opening::Segment(header) => Some(header),
-    };
-    Ok(Some(Candidate { name, file, header }))
+    match Opening::read(&line) {
+        Opening::Newer(format) => Err(SegmentError::NewerFormat { path, format }),
+        opening => Ok(Some(Found { file, opening })),
+    }
 }
 
 /// Recovery never writes to what it finds, but some file systems lock only what may be written.

@@ -267,6 +267,19 @@ fn a_header_may_name_thousands_of_connections() {
 }
 
 #[test]
+fn a_segment_whose_first_bytes_rotted_goes_to_quarantine_whole() {
+    let mut rotten = Builder::new(1, 1, None).group(&["1"]).bytes;
+    rotten[..4].fill(0);
+    for bytes in [rotten, Vec::new(), b"{\"capture_ts\":\"x\"}\n".to_vec()] {
+        let vfs = disk();
+        vfs.put(&place().active.join(NAME), &bytes);
+        let report = recover(&vfs, &place()).unwrap();
+        assert_eq!(report[0].outcome, Outcome::Quarantined);
+        assert_eq!(vfs.read(&place().quarantine.join(NAME)), Some(bytes));
+    }
+}
+
+#[test]
 fn a_group_with_the_headers_number_is_not_taken_for_the_header() {
     let vfs = disk();
     let mut builder = Builder::new(1, 1, None);
@@ -283,7 +296,10 @@ fn a_group_with_the_headers_number_is_not_taken_for_the_header() {
 fn a_newer_format_stops_everything_before_anything_is_touched() {
     let vfs = disk();
     Builder::new(1, 1, None).group(&["1"]).put(&vfs);
-    vfs.put(Path::new("/a/zzz.ndjson"), br#"{"segment":{"format":2}}"#);
+    vfs.put(
+        Path::new("/a/segment_20251203T14_00002.ndjson"),
+        br#"{"segment":{"format":2}}"#,
+    );
     assert!(matches!(
         recover(&vfs, &place()),
         Err(SegmentError::NewerFormat { format: 2, .. })
@@ -295,11 +311,9 @@ fn a_newer_format_stops_everything_before_anything_is_touched() {
 fn files_that_are_no_segments_and_segments_of_the_living_are_left_alone() {
     let vfs = disk();
     vfs.put(Path::new("/a/notes.txt"), b"hello");
-    vfs.put(
-        Path::new("/a/segment_20251203T14_00009.ndjson"),
-        b"{\"capture_ts\":\"x\",\"data\":{}}\n",
-    );
-    Builder::new(1, 1, None).group(&["1"]).put(&vfs);
+    let builder = Builder::new(1, 1, None).group(&["1"]);
+    vfs.put(Path::new(&format!("/a/{NAME}.bak")), &builder.bytes);
+    builder.put(&vfs);
     let living = vfs.open(&place().active.join(NAME)).unwrap();
     assert!(living.try_lock().unwrap());
     let report = recover(&vfs, &place()).unwrap();
