@@ -44,7 +44,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::segment::SegmentError;
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::{Vfs, VfsFile, read_to_end};
 
 pub use file::{FileOutcome, RecoveredFile, recover_file};
 
@@ -138,7 +138,8 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             }
             let Some(header) = header else {
                 "its header is damaged".clone_into(&mut entry.detail);
-                return quarantine(vfs, place, &path).map(|()| Some(Outcome::Quarantined));
+                return quarantine(vfs, place, file.as_ref(), &path)
+                    .map(|()| Some(Outcome::Quarantined));
             };
             let plan = Plan {
                 cut: neighbours.cut(&header),
@@ -148,7 +149,7 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             };
             let open = open.entry(writer.clone()).or_default();
             let rewritten = rewrite(vfs, file.as_ref(), &path, header, &plan, open)?;
-            close(vfs, place, &path, rewritten, &mut entry).map(Some)
+            close(vfs, place, file.as_ref(), &path, rewritten, &mut entry).map(Some)
         });
         match outcome {
             // Someone else was faster.
@@ -171,6 +172,7 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
 fn close(
     vfs: &dyn Vfs,
     place: &Place,
+    file: &dyn VfsFile,
     path: &Path,
     rewritten: Rewritten,
     entry: &mut Recovered,
@@ -186,7 +188,7 @@ fn close(
         Rewritten::Empty => remove(vfs, path).map(|()| Outcome::Empty),
         Rewritten::Unprovable => {
             "no checkpoint in it proves anything".clone_into(&mut entry.detail);
-            quarantine(vfs, place, path).map(|()| Outcome::Quarantined)
+            quarantine(vfs, place, file, path).map(|()| Outcome::Quarantined)
         }
     }
 }
@@ -202,20 +204,45 @@ fn take_lock(file: &dyn VfsFile, path: &Path) -> Result<Option<bool>, SegmentErr
         .then_some(true))
 }
 
-fn quarantine(vfs: &dyn Vfs, place: &Place, path: &Path) -> Result<(), SegmentError> {
-    let name = path.file_name().unwrap_or_default();
-    let target = place.quarantine.join(name);
-    match vfs.link(path, &target) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(SegmentError::io("move a damaged segment to", &target)(
-                error,
-            ));
+/// Moves a locked file to quarantine/, under its own name or the next that no other content has.
+fn quarantine(
+    vfs: &dyn Vfs,
+    place: &Place,
+    file: &dyn VfsFile,
+    path: &Path,
+) -> Result<(), SegmentError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let names = (1_u64..).map(|n| format!("{name}.{n}"));
+    for name in std::iter::once(name.to_string()).chain(names) {
+        let target = place.quarantine.join(name);
+        match vfs.link(path, &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_kept = is_kept_at(vfs, file, &target);
+                if !is_kept.map_err(SegmentError::io("compare with", &target))? {
+                    continue;
+                }
+            }
+            linked => linked.map_err(SegmentError::io("move a damaged segment to", &target))?,
         }
-        _ => {}
+        break;
     }
     vfs.sync_dir(&place.quarantine)
         .map_err(SegmentError::io("sync directory", &place.quarantine))?;
     remove(vfs, path)
+}
+
+/// Says whether a file's bytes lie at a path, and makes them durable there: the file is about to
+/// go.
+fn is_kept_at(vfs: &dyn Vfs, file: &dyn VfsFile, target: &Path) -> io::Result<bool> {
+    if file.is_at(target)? {
+        return Ok(true);
+    }
+    let mut kept = vfs.open(target)?;
+    let is_same = kept.len()? == file.len()? && read_to_end(kept.as_ref())? == read_to_end(file)?;
+    if is_same {
+        kept.sync_data()?;
+    }
+    Ok(is_same)
 }
 
 pub(crate) fn remove(vfs: &dyn Vfs, path: &Path) -> Result<(), SegmentError> {

@@ -280,6 +280,23 @@ fn a_segment_whose_first_bytes_rotted_goes_to_quarantine_whole() {
 }
 
 #[test]
+fn quarantine_keeps_every_segment_that_had_the_same_name() {
+    let vfs = disk();
+    // The last is the first once more: it is kept already.
+    for bytes in [b"one", b"two", b"six", b"one"] {
+        vfs.put(&place().active.join(NAME), bytes);
+        assert_eq!(
+            recover(&vfs, &place()).unwrap()[0].outcome,
+            Outcome::Quarantined
+        );
+    }
+    let names = vfs.list(&place().quarantine).unwrap();
+    let kept = |name| vfs.read(&place().quarantine.join(name)).unwrap();
+    let kept: Vec<Vec<u8>> = names.iter().map(kept).collect();
+    assert_eq!(kept, [b"one", b"two", b"six"]);
+}
+
+#[test]
 fn a_group_with_the_headers_number_is_not_taken_for_the_header() {
     let vfs = disk();
     let mut builder = Builder::new(1, 1, None);
