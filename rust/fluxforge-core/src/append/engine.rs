@@ -159,9 +159,7 @@ impl Engine {
         self.signals
             .waiting_for_space
             .store(false, Ordering::Relaxed);
-        if matches!(self.unpublished.front(), Some(Unpublished::Poisoned(_))) {
-            self.publish();
-        }
+        self.publish_if_due();
         Ok(())
     }
 
@@ -170,10 +168,7 @@ impl Engine {
         if self.has_records() && self.is_due(0) {
             self.change_segment(true)?;
         }
-        let waited = self.clock.mono_ns().saturating_sub(self.published_at);
-        if !self.unpublished.is_empty() && waited >= PUBLISH_RETRY_NS {
-            self.publish();
-        }
+        self.publish_if_due();
         Ok(())
     }
 
@@ -372,6 +367,18 @@ impl Engine {
             });
         }
         Ok(())
+    }
+
+    /// Publishes what waits: at once the first time, and now and then after a failure, whether the
+    /// feed is silent or not.
+    fn publish_if_due(&mut self) {
+        if self.unpublished.is_empty() {
+            return;
+        }
+        let waited = || self.clock.mono_ns().saturating_sub(self.published_at);
+        if self.publish_error.is_none() || waited() >= PUBLISH_RETRY_NS {
+            self.publish();
+        }
     }
 
     /// Publishes in order, up to the first that fails; that one is tried again later.

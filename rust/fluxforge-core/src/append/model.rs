@@ -255,3 +255,50 @@ fn a_disk_that_is_full_only_when_synced_is_waited_for_without_leaving_files() {
     assert_eq!(segments.count(), 1, "{active:?}");
     history.judge(&vfs.after_power_cut(&mut Chance(5))).unwrap();
 }
+
+/// How many operations of the disk one group takes while nothing is left to do beside it.
+const GROUP_OPERATIONS: u64 = 2;
+const LONGER_THAN_A_RETRY: Duration = Duration::from_secs(31);
+
+#[test]
+fn a_sealed_segment_is_published_again_while_the_feed_goes_on() {
+    let mut history = History::new();
+    let vfs = disk(&[], Omit::Nothing);
+    let mut engine = history.start(&vfs).unwrap();
+    assert!(history.write(&mut engine, 2));
+    // The directory takes no names; only the seal's write and sync come before that, and the
+    // successor that names the open connection.
+    for at in 16..19 {
+        vfs.fail_at(vfs.operations() + at, Fault::Error);
+    }
+    engine.rotate().unwrap();
+    vfs.heal();
+    assert!(engine.publish_error().is_some());
+    let before = vfs.operations();
+    assert!(history.write(&mut engine, 1));
+    assert_eq!(vfs.operations() - before, GROUP_OPERATIONS, "too early");
+    history.clock.pause(LONGER_THAN_A_RETRY);
+    assert!(history.write(&mut engine, 1));
+    assert_eq!(engine.publish_error(), None);
+}
+
+#[test]
+fn a_poisoned_segment_whose_copy_failed_is_not_copied_at_every_group() {
+    let mut history = History::new();
+    let vfs = disk(&[], Omit::Nothing);
+    let mut engine = history.start(&vfs).unwrap();
+    assert!(history.write(&mut engine, 2));
+    // The group's sync; then its next segment and the group again; then the first read of the copy.
+    vfs.fail_at(vfs.operations() + 2, Fault::Error);
+    vfs.fail_at(vfs.operations() + 18, Fault::Error);
+    assert!(history.write(&mut engine, 3));
+    assert!(engine.publish_error().is_some());
+    let before = vfs.operations();
+    assert!(history.write(&mut engine, 1));
+    assert_eq!(vfs.operations() - before, GROUP_OPERATIONS);
+    history.clock.pause(LONGER_THAN_A_RETRY);
+    assert!(history.write(&mut engine, 1));
+    assert_eq!(engine.publish_error(), None);
+    drop(engine);
+    history.judge(&vfs.after_power_cut(&mut Chance(9))).unwrap();
+}
