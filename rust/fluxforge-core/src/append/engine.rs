@@ -177,7 +177,7 @@ impl Engine {
         if self.has_records() {
             self.change_segment(true)?;
         }
-        self.publish();
+        self.publish(0);
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl Engine {
                 // Opened for its header, and then nothing came.
                 let removed = remove(self.vfs.as_ref(), segment.path());
                 drop(segment);
-                self.publish();
+                self.publish(0);
                 self.publish_error = self.publish_error.take().or(removed.err());
                 return Ok(());
             }
@@ -232,7 +232,7 @@ impl Engine {
                 .store(false, Ordering::Relaxed);
             self.sealed += 1;
         }
-        self.publish();
+        self.publish(0);
         Ok(())
     }
 
@@ -371,22 +371,27 @@ impl Engine {
 
     /// Publishes what waits: at once the first time, and now and then after a failure, whether the
     /// feed is silent or not.
+    ///
+    /// Without an open segment the last of them stays: it alone tells a recovery which connections
+    /// were open.
     fn publish_if_due(&mut self) {
-        if self.unpublished.is_empty() {
+        let kept = usize::from(self.open.is_none() && !self.connections.is_empty());
+        if self.unpublished.len() <= kept {
             return;
         }
         let waited = || self.clock.mono_ns().saturating_sub(self.published_at);
         if self.publish_error.is_none() || waited() >= PUBLISH_RETRY_NS {
-            self.publish();
+            self.publish(kept);
         }
     }
 
-    /// Publishes in order, up to the first that fails; that one is tried again later.
-    fn publish(&mut self) {
+    /// Publishes in order all but the last `kept`, up to the first that fails; that one is tried
+    /// again later.
+    fn publish(&mut self, kept: usize) {
         self.published_at = self.clock.mono_ns();
         self.publish_error = None;
-        while let Some(next) = self.unpublished.front() {
-            match self.publish_one(next) {
+        while self.unpublished.len() > kept {
+            match self.publish_one(&self.unpublished[0]) {
                 Ok(()) => drop(self.unpublished.pop_front()),
                 Err(error) => {
                     self.publish_error = Some(error);
@@ -428,7 +433,7 @@ impl Engine {
     }
 
     fn wait_for_min_free(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
-        let dir: &Path = &self.config.place.active;
+        let dir: &Path = &self.config.place.active.clone();
         let wanted = self.config.min_free_bytes;
         if wanted == 0 {
             return Ok(());
@@ -437,6 +442,7 @@ impl Engine {
         while let Some(free) = self.vfs.free_bytes(dir).ok().filter(|free| *free < wanted) {
             let lack = Lack::MinFree { dir, free, wanted };
             lack.wait(self.clock.as_ref(), &self.signals, patience)?;
+            self.publish_if_due();
         }
         Ok(())
     }
@@ -445,7 +451,10 @@ impl Engine {
         let lack = Lack::Space {
             dir: &self.config.place.active,
         };
-        lack.wait(self.clock.as_ref(), &self.signals, patience)
+        lack.wait(self.clock.as_ref(), &self.signals, patience)?;
+        // What lies in ready/ can be consumed, and makes room.
+        self.publish_if_due();
+        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::clock::Clock;
 use crate::recover::recover;
 use crate::rules::{Rule, leave_out};
 use crate::segment::Opening;
@@ -266,13 +267,10 @@ fn a_sealed_segment_is_published_again_while_the_feed_goes_on() {
     let vfs = disk(&[], Omit::Nothing);
     let mut engine = history.start(&vfs).unwrap();
     assert!(history.write(&mut engine, 2));
-    // The directory takes no names; only the seal's write and sync come before that, and the
-    // successor that names the open connection.
-    for at in 16..19 {
-        vfs.fail_at(vfs.operations() + at, Fault::Error);
-    }
+    let ready = config().place.ready;
+    vfs.refuse_names_in(Some(&ready));
     engine.rotate().unwrap();
-    vfs.heal();
+    vfs.refuse_names_in(None);
     assert!(engine.publish_error().is_some());
     let before = vfs.operations();
     assert!(history.write(&mut engine, 1));
@@ -301,4 +299,46 @@ fn a_poisoned_segment_whose_copy_failed_is_not_copied_at_every_group() {
     assert_eq!(engine.publish_error(), None);
     drop(engine);
     history.judge(&vfs.after_power_cut(&mut Chance(9))).unwrap();
+}
+
+#[test]
+fn a_copy_that_finds_no_room_holds_none() {
+    let mut history = History::new();
+    let vfs = disk(&[], Omit::Nothing);
+    let mut engine = history.start(&vfs).unwrap();
+    assert!(history.write(&mut engine, 12));
+    vfs.fail_at(vfs.operations() + 2, Fault::Error);
+    // Enough for the next segment, not for the copy as well.
+    vfs.leave_room_for(1_500);
+    assert!(history.write(&mut engine, 1));
+    assert!(engine.publish_error().is_some());
+    let active = vfs.list(&config().place.active).unwrap();
+    let copies = active.iter().filter(|name| name.starts_with(".recovering"));
+    assert_eq!(copies.count(), 0, "{active:?}");
+}
+
+#[test]
+fn what_is_sealed_is_published_also_while_the_disk_is_full() {
+    let mut history = History::new();
+    let vfs = disk(&[], Omit::Nothing);
+    let mut engine = history.start(&vfs).unwrap();
+    assert!(history.write(&mut engine, 2));
+    let ready = config().place.ready;
+    vfs.refuse_names_in(Some(&ready));
+    engine.rotate().unwrap();
+    vfs.refuse_names_in(None);
+    assert!(engine.publish_error().is_some());
+    vfs.leave_room_for(0);
+    let consumer = vfs.clone();
+    let helper = std::thread::spawn(move || {
+        let is_there = || !consumer.list(&ready).unwrap().is_empty();
+        let seen = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            is_there()
+        });
+        consumer.set_capacity(None);
+        seen
+    });
+    assert!(history.write(&mut engine, 5));
+    assert!(helper.join().unwrap(), "it waited for room first");
 }

@@ -1,5 +1,6 @@
 //! Copies what a segment proves to a fresh file, and closes that.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,23 @@ pub(crate) struct Closed {
 /// Makes a sealed copy of what the file at `path` proves, whose lock the caller holds, and lets it
 /// take that file's place.
 pub(crate) fn rewrite(
+    vfs: &dyn Vfs,
+    old: &dyn VfsFile,
+    path: &Path,
+    header: Header,
+    plan: &Plan<'_>,
+    open: &mut OpenConnections,
+) -> Result<Rewritten, SegmentError> {
+    let rewritten = try_rewrite(vfs, old, path, header, plan, open);
+    if rewritten.is_err() {
+        // On a full disk it would hold the very room that is waited for. The next try makes
+        // another; if this one cannot be removed, that removes it.
+        let _ = vfs.unlink(&hidden(path, plan));
+    }
+    rewritten
+}
+
+fn try_rewrite(
     vfs: &dyn Vfs,
     old: &dyn VfsFile,
     path: &Path,
@@ -155,7 +173,7 @@ impl<'a> Copy<'a> {
                 self.header.push(&mut rebuilt);
             }
             let line = if is_header { &lines } else { &rebuilt };
-            let (hidden, header) = (self.hidden(), self.header.clone());
+            let (hidden, header) = (hidden(self.path, self.plan), self.header.clone());
             self.fresh = Some(ActiveSegment::create(
                 self.vfs,
                 &hidden,
@@ -279,22 +297,8 @@ impl<'a> Copy<'a> {
         self.closing_tally.event(self.last_ns);
     }
 
-    fn name(&self) -> String {
-        self.path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
-    }
-
-    fn hidden(&self) -> PathBuf {
-        let dir = self.plan.apart.or(self.path.parent());
-        dir.unwrap_or(Path::new("."))
-            .join(format!(".recovering_{}", self.name()))
-    }
-
     fn kept_name(&self, offset: u64, what: &str) -> String {
-        format!("{}.{offset}.{what}", self.name())
+        format!("{}.{offset}.{what}", name_of(self.path))
     }
 
     /// Keeps bytes in a file of their own, durable on return. They may be there already.
@@ -319,6 +323,16 @@ impl<'a> Copy<'a> {
         self.kept.push(path);
         Ok(())
     }
+}
+
+fn name_of(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Where the fresh file grows.
+fn hidden(path: &Path, plan: &Plan<'_>) -> PathBuf {
+    let dir = plan.apart.or(path.parent()).unwrap_or(Path::new("."));
+    dir.join(format!(".recovering_{}", name_of(path)))
 }
 
 /// The seal's sync makes all groups durable at once.

@@ -104,6 +104,11 @@ impl FaultyVfs {
         self.world().longest_synced = bytes;
     }
 
+    /// This directory takes no names by link or rename, as if nobody might write to it.
+    pub(crate) fn refuse_names_in(&self, dir: Option<&Path>) {
+        self.world().closed_dir = dir.map(Path::to_owned);
+    }
+
     pub(crate) fn operations(&self) -> u64 {
         self.world().operations
     }

@@ -49,6 +49,7 @@ impl Vfs for FaultyVfs {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.simple_step()?;
+        world.may_name(to)?;
         let inode = world.lookup(from)?;
         if world.lookup(to).is_ok() {
             return Err(exists_already());
@@ -61,6 +62,7 @@ impl Vfs for FaultyVfs {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.simple_step()?;
+        world.may_name(to)?;
         let inode = world.lookup(from)?;
         let (dir, name) = world.dir(from)?;
         dir.now.remove(&name);

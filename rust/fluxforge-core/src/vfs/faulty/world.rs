@@ -17,6 +17,7 @@ pub(super) struct World {
     pub(super) faults: BTreeMap<u64, Fault>,
     pub(super) capacity: Option<usize>,
     pub(super) longest_synced: Option<usize>,
+    pub(super) closed_dir: Option<PathBuf>,
     pub(super) handles: u64,
     pub(super) omitted: Omit,
 }
@@ -115,6 +116,13 @@ impl World {
     pub(super) fn simple_step(&mut self) -> io::Result<()> {
         match self.step()? {
             Some(Fault::Error) => Err(eio()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn may_name(&self, path: &Path) -> io::Result<()> {
+        match &self.closed_dir {
+            Some(closed) if path.parent() == Some(closed) => Err(eio()),
             _ => Ok(()),
         }
     }
