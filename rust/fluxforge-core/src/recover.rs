@@ -9,7 +9,8 @@
 //! - A valid prefix, ending at a checkpoint, is kept. What follows was never acknowledged; its
 //!   bytes are kept in an event `cut`.
 //! - Where another segment's header `continues` this one, it is cut at the checkpoint named
-//!   there, whatever validates beyond: that was written again in the other.
+//!   there, whatever validates beyond: that was written again in the other. A header that its
+//!   checkpoint does not prove cuts nothing.
 //! - Bytes *before* a valid group that no checkpoint proves are corruption: they go to
 //!   quarantine/, an event `corrupt` says so, and the rest is kept with new checkpoints.
 //! - A connection that was not closed ends in an event `gap` that begins at its last record. If
@@ -49,7 +50,7 @@ use crate::vfs::{Vfs, VfsFile, read_to_end};
 pub use file::{FileOutcome, RecoveredFile, recover_file};
 
 pub(crate) use connections::{Changes, OpenConnections, leaves_open};
-use neighbours::{Candidate, Neighbours, find};
+use neighbours::{Candidate, Neighbours, find, open};
 pub(crate) use rewrite::{Plan, Rewritten, rewrite};
 
 /// The three directories between which a writer's segments move, on one file system.
@@ -108,11 +109,11 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
     let neighbours = Neighbours::of(&candidates);
 
     let mut report = Vec::new();
-    let mut open: HashMap<Option<String>, OpenConnections> = HashMap::new();
+    let mut connections: HashMap<Option<String>, OpenConnections> = HashMap::new();
     // A segment is not published before the earlier ones of its writer: it may continue one.
     let mut stuck: HashSet<Option<String>> = HashSet::new();
     for candidate in candidates {
-        let Candidate { name, file, header } = candidate;
+        let Candidate { name, header, .. } = candidate;
         let path = place.active.join(&name);
         let writer = header.as_ref().and_then(|header| header.writer.clone());
         let mut entry = Recovered {
@@ -131,10 +132,12 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             report.push(entry);
             continue;
         }
-        let outcome = take_lock(file.as_ref(), &path).and_then(|taken| {
-            let Some(taken) = taken else { return Ok(None) };
-            if !taken {
-                return Ok(Some(Outcome::Locked));
+        let outcome = open(vfs, &path).and_then(|file| {
+            let Some(file) = file else { return Ok(None) };
+            match take_lock(file.as_ref(), &path)? {
+                None => return Ok(None),
+                Some(false) => return Ok(Some(Outcome::Locked)),
+                Some(true) => {}
             }
             let Some(header) = header else {
                 "its header is damaged".clone_into(&mut entry.detail);
@@ -147,8 +150,8 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
                 quarantine: &place.quarantine,
                 apart: None,
             };
-            let open = open.entry(writer.clone()).or_default();
-            let rewritten = rewrite(vfs, file.as_ref(), &path, header, &plan, open)?;
+            let connections = connections.entry(writer.clone()).or_default();
+            let rewritten = rewrite(vfs, file.as_ref(), &path, header, &plan, connections)?;
             close(vfs, place, file.as_ref(), &path, rewritten, &mut entry).map(Some)
         });
         match outcome {

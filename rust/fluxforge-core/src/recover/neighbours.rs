@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::segment::{Header, LONGEST_HEADER, Opening, SegmentError, SegmentName, Uid};
+use crate::segment::{
+    Continues, GroupReader, Header, LONGEST_HEADER, Opening, Piece, SegmentError, SegmentName, Uid,
+};
 use crate::vfs::{Vfs, VfsFile};
 
 /// How much of a first line is read at once: most have a few hundred bytes.
 const READ: usize = 4 << 10;
 
-/// A file that is called as segments are.
+/// A file that is called as segments are. It is not held open: a directory may hold more of them
+/// than a process may open.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) name: String,
-    pub(super) file: Box<dyn VfsFile>,
     /// `None`: it makes no sense, or its first bytes do not even begin one any more.
     pub(super) header: Option<Header>,
+    /// Where the header says that another segment ends, if the header is proved.
+    continues: Option<Continues>,
 }
 
 /// An open file, and what it begins with.
@@ -27,7 +31,7 @@ pub(super) struct Found {
 }
 
 /// What a segment cannot say about itself.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Neighbours {
     /// Where a segment ends that another continues.
     cuts: HashMap<Uid, u64>,
@@ -37,8 +41,17 @@ pub(super) struct Neighbours {
 impl Neighbours {
     /// Of segments in the order of [`find`].
     pub(super) fn of(candidates: &[Candidate]) -> Self {
-        let named = |one: &Candidate| Some((one.header.clone()?, one.name.clone()));
-        Self::named(candidates.iter().filter_map(named))
+        let mut neighbours = Self::default();
+        for one in candidates {
+            if let Some(Continues { uid, checkpoint }) = &one.continues {
+                neighbours.cuts.insert(uid.clone(), *checkpoint);
+            }
+            if let Some(header) = &one.header {
+                let (writer, name) = (header.writer.clone(), one.name.clone());
+                neighbours.last_of_writer.insert(writer, name);
+            }
+        }
+        neighbours
     }
 
     /// Of one segment's directory. What a newer version wrote there says nothing to this one, nor
@@ -49,30 +62,19 @@ impl Neighbours {
         own: &Header,
         own_name: &str,
     ) -> Result<Self, SegmentError> {
-        let mut named = Vec::new();
+        let is_copy = |one: &Candidate| {
+            one.name != own_name && one.header.as_ref().is_some_and(|it| it.uid == own.uid)
+        };
+        let mut candidates = Vec::new();
         for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
-            // A directory may hold more segments than a process may open files.
-            match look_at(vfs, dir, &name) {
-                Ok(Some(Found {
-                    opening: Opening::Segment(header),
-                    ..
-                })) if header.uid != own.uid || name == own_name => named.push((header, name)),
-                Ok(_) | Err(SegmentError::NewerFormat { .. }) => {}
+            match candidate(vfs, dir, name) {
+                Ok(found) => candidates.extend(found.filter(|one| !is_copy(one))),
+                Err(SegmentError::NewerFormat { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        named.sort_by_key(|(_, name)| by_writer_and_number(name));
-        Ok(Self::named(named.into_iter()))
-    }
-
-    fn named(headers: impl Iterator<Item = (Header, String)> + Clone) -> Self {
-        let continued = headers.clone().filter_map(|(header, _)| header.continues);
-        Self {
-            cuts: continued.map(|one| (one.uid, one.checkpoint)).collect(),
-            last_of_writer: headers
-                .map(|(header, name)| (header.writer, name))
-                .collect(),
-        }
+        candidates.sort_by_key(|one| by_writer_and_number(&one.name));
+        Ok(Self::of(&candidates))
     }
 
     /// The last checkpoint that counts, where another segment goes on from there.
@@ -95,20 +97,50 @@ impl Neighbours {
 pub(super) fn find(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<Candidate>, SegmentError> {
     let mut candidates = Vec::new();
     for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
-        if SegmentName::parse(&name).is_none() {
-            continue;
+        if SegmentName::parse(&name).is_some() {
+            candidates.extend(candidate(vfs, dir, name)?);
         }
-        let Some(Found { file, opening }) = look_at(vfs, dir, &name)? else {
-            continue;
-        };
-        let header = match opening {
-            Opening::Segment(header) => Some(header),
-            _ => None,
-        };
-        candidates.push(Candidate { name, file, header });
     }
     candidates.sort_by_key(|candidate| by_writer_and_number(&candidate.name));
     Ok(candidates)
+}
+
+/// What one file is to its neighbours; `None`: hidden or gone. A newer format is an error.
+fn candidate(vfs: &dyn Vfs, dir: &Path, name: String) -> Result<Option<Candidate>, SegmentError> {
+    let Some(Found { file, opening }) = look_at(vfs, dir, &name)? else {
+        return Ok(None);
+    };
+    let header = match opening {
+        Opening::Segment(header) => Some(header),
+        _ => None,
+    };
+    let continues = match &header {
+        Some(header) if header.continues.is_some() => {
+            let path = dir.join(&name);
+            let is_proved = proves_itself(file.as_ref(), header);
+            let is_proved = is_proved.map_err(SegmentError::io("read", &path))?;
+            header.continues.clone().filter(|_| is_proved)
+        }
+        _ => None,
+    };
+    Ok(Some(Candidate {
+        name,
+        header,
+        continues,
+    }))
+}
+
+/// Says whether checkpoint 0 vouches for line 1. What it says cuts another segment, and one
+/// flipped bit that leaves it readable would cut durable frames.
+fn proves_itself(file: &dyn VfsFile, header: &Header) -> io::Result<bool> {
+    let first = GroupReader::new(file, header.uid.clone()).next_piece()?;
+    let Some(Piece::Group {
+        lines, checkpoint, ..
+    }) = first
+    else {
+        return Ok(false);
+    };
+    Ok(checkpoint.n == 0 && Opening::read(&lines) == Opening::Segment(header.clone()))
 }
 
 /// Opens a file and reads what it begins with; `None`: hidden or gone. A newer format is an error.
@@ -121,10 +153,8 @@ pub(super) fn look_at(
         return Ok(None);
     }
     let path = dir.join(name);
-    let file = match open(vfs, &path) {
-        // Recovered by another process meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(SegmentError::io("open", &path))?,
+    let Some(file) = open(vfs, &path)? else {
+        return Ok(None);
     };
     let line = first_line(file.as_ref()).map_err(SegmentError::io("read", &path))?;
     match Opening::read(&line) {
@@ -133,9 +163,11 @@ pub(super) fn look_at(
     }
 }
 
-/// Recovery never writes to what it finds, but some file systems lock only what may be written.
-fn open(vfs: &dyn Vfs, path: &Path) -> io::Result<Box<dyn VfsFile>> {
-    match vfs.open(path) {
+/// `None`: gone, because another process recovered it meanwhile.
+pub(super) fn open(vfs: &dyn Vfs, path: &Path) -> Result<Option<Box<dyn VfsFile>>, SegmentError> {
+    let opened = match vfs.open(path) {
+        // Recovery never writes to what it finds, but some file systems lock only what may be
+        // written.
         Err(error)
             if matches!(
                 error.kind(),
@@ -145,6 +177,10 @@ fn open(vfs: &dyn Vfs, path: &Path) -> io::Result<Box<dyn VfsFile>> {
             vfs.open_to_read(path)
         }
         opened => opened,
+    };
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(SegmentError::io("open", path)),
     }
 }
 

@@ -225,6 +225,24 @@ fn a_segment_that_another_continues_is_cut_there_whatever_validates_beyond() {
 }
 
 #[test]
+fn a_header_that_rotted_cuts_no_other_segment() {
+    let vfs = disk();
+    let first = Builder::new(1, 1, None).group(&["1"]).group(&["2"]);
+    let continues = crate::segment::Continues {
+        uid: first.header.uid.clone(),
+        checkpoint: 2,
+    };
+    first.put(&vfs);
+    let mut second = Builder::new(2, 2, Some(continues)).group(&["3"]);
+    let number = memchr::memmem::find(&second.bytes, b"\"checkpoint\":2").unwrap();
+    second.bytes[number + 13] = b'0';
+    second.put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(published(&vfs, NAME).0, ["1", "2"]);
+    assert_eq!(published(&vfs, "segment_20251203T14_00002.ndjson").0, ["3"]);
+}
+
+#[test]
 fn a_header_and_nothing_else_is_removed() {
     let vfs = disk();
     Builder::new(1, 1, None).put(&vfs);
