@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -484,3 +485,18 @@ def test_min_free_holds_capture_before_the_disk_is_full(small_disk: Path) -> Non
         assert writer.durable_position == 0
         ballast.unlink()
         wait_until(lambda: writer.durable_position == 1, "the frame")
+
+
+def test_a_writer_that_is_forgotten_on_a_full_disk_lets_other_threads_run(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(600 << 10))
+    held = [make(small_disk, min_free_mb=0.5)]
+    held[0].append(b"{}", capture_ns=NOW, conn="c")
+    wait_until(lambda: held[0].stats().waiting_for_space, "the writer to see it")
+    tidy = threading.Timer(0.2, ballast.unlink)
+    tidy.start()
+    before = time.monotonic()
+    held.clear()
+    assert time.monotonic() - before < 5, "the other thread made room, but only after the close"
+    tidy.join()
+    assert len(written_segment.read_all(small_disk / "ready")) == 1

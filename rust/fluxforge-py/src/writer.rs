@@ -20,6 +20,14 @@ pub(crate) struct SegmentWriter {
     inner: append::SegmentWriter,
 }
 
+impl Drop for SegmentWriter {
+    /// Closing may wait for the disk for seconds, in which Python goes on. A finalizing interpreter
+    /// has no threads to wait for.
+    fn drop(&mut self) {
+        let _ = Python::try_attach(|py| py.detach(|| self.inner.close()));
+    }
+}
+
 #[pymethods]
 impl SegmentWriter {
     #[new]
