@@ -500,3 +500,52 @@ def test_a_writer_that_is_forgotten_on_a_full_disk_lets_other_threads_run(small_
     assert time.monotonic() - before < 5, "the other thread made room, but only after the close"
     tidy.join()
     assert len(written_segment.read_all(small_disk / "ready")) == 1
+
+
+def is_closed(writer: LogWriter) -> bool:
+    try:
+        writer.append(b"{}", capture_ns=NOW, conn="c")
+    except SegmentError as error:
+        return "closed" in str(error)
+    return False
+
+
+def test_closing_does_not_queue_behind_a_rotation_that_waits_for_room(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(600 << 10))
+
+    async def write() -> None:
+        writer = make(small_disk, min_free_mb=0.5)
+        writer.append(b"{}", capture_ns=NOW, conn="c")
+        rotating = asyncio.create_task(writer.rotate())
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(writer.close())
+        try:
+            async with asyncio.timeout(5):
+                while not is_closed(writer):  # noqa: ASYNC110 - there is no event to wait for
+                    await asyncio.sleep(0.01)
+        finally:
+            ballast.unlink()
+        await rotating
+        await closing
+
+    asyncio.run(write())
+
+
+def test_a_cancelled_close_still_tells_who_waits(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(600 << 10))
+
+    async def write() -> None:
+        writer = make(small_disk, min_free_mb=0.5)
+        position = writer.append(b"{}", capture_ns=NOW, conn="c")
+        waiting = asyncio.create_task(writer.durable(position))
+        closing = asyncio.create_task(writer.close())
+        await asyncio.sleep(0.05)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        ballast.unlink()
+        async with asyncio.timeout(5):
+            await waiting
+
+    asyncio.run(write())

@@ -243,17 +243,17 @@ class LogWriter:
     async def close(self) -> None:
         """Write what is queued, seal, publish, end the thread. May be called again.
 
+        Cancelling it does not undo it: the writer closes, and whoever awaits ``durable`` is told.
+
         Raises:
             SegmentWriteError: The disk refused. What was durable is recovered at the next start.
         """
-        try:
-            await self._in_thread(self._native.close)
-        finally:
-            self._settle()
-            self._unwatch()
-            if self._executor is not None:
-                self._executor.shutdown(wait=False)
-                self._executor = None
+        # A thread of its own: a rotation may wait for room in the other, until the writer closes.
+        closer = ThreadPoolExecutor(1, thread_name_prefix="fluxforge-log-writer-close")
+        closed = asyncio.get_running_loop().run_in_executor(closer, self._native.close)
+        closer.shutdown(wait=False)
+        closed.add_done_callback(self._on_closed)
+        await asyncio.shield(closed)
 
     def rotate_sync(self) -> None:
         """``rotate`` for code without an event loop; blocks."""
@@ -300,6 +300,13 @@ class LogWriter:
         # First acknowledge, then look: what becomes durable in between wakes again.
         self._native.acknowledge_wake()
         self._settle()
+
+    def _on_closed(self, _: asyncio.Future[None]) -> None:
+        self._settle()
+        self._unwatch()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor = None
 
     def _settle(self) -> None:
         """Resolve every future whose time has come; a cancelled one is only forgotten."""
