@@ -242,6 +242,45 @@ fn a_header_that_rotted_cuts_no_other_segment() {
     assert_eq!(published(&vfs, "segment_20251203T14_00002.ndjson").0, ["3"]);
 }
 
+/// The limit is a process's own, so the test below runs in another.
+#[test]
+fn active_may_hold_more_segments_than_a_process_may_open() {
+    let test = "recover::tests::a_hundred_segments_on_a_real_disk";
+    let limited = r#"ulimit -n 64 && exec "$0" --ignored --exact "$1""#;
+    let output = std::process::Command::new("sh")
+        .args(["-c", limited])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "the test above runs it, where files are few"]
+fn a_hundred_segments_on_a_real_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let place = Place {
+        active: root.path().join("active"),
+        ready: root.path().join("ready"),
+        quarantine: root.path().join("quarantine"),
+    };
+    for dir in [&place.active, &place.ready, &place.quarantine] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    for n in 1..=100 {
+        let segment = Builder::new(n, n.into(), None).group(&["1"]);
+        std::fs::write(place.active.join(&segment.header.name), &segment.bytes).unwrap();
+    }
+    let report = recover(&crate::vfs::Disk, &place).unwrap();
+    assert_eq!(report.len(), 100);
+    assert!(report.iter().all(|one| one.outcome == Outcome::Sealed));
+}
+
 #[test]
 fn a_header_and_nothing_else_is_removed() {
     let vfs = disk();
