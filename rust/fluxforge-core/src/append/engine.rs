@@ -320,7 +320,16 @@ impl Engine {
                 return Err(error);
             }
         };
-        segment.take_name(vfs, &path, holder.is_some())?;
+        if let Err(error) = segment.take_name(vfs, &path, holder.is_some()) {
+            // Once it has the name it is what the next one replaces; unlocked, it would pass for a
+            // dead writer's, and its connections for lost.
+            let has_name = segment.path() == path;
+            let holder = if has_name { Some(segment) } else { holder };
+            if holder.is_some() {
+                self.reserved = Some(Reserved { name, hour, holder });
+            }
+            return Err(error);
+        }
         self.continues = None;
         Ok(Open {
             segment,

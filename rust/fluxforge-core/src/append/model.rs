@@ -342,3 +342,23 @@ fn what_is_sealed_is_published_also_while_the_disk_is_full() {
     assert!(history.write(&mut engine, 5));
     assert!(helper.join().unwrap(), "it waited for room first");
 }
+
+#[test]
+fn a_segment_whose_name_may_not_be_durable_is_replaced_and_not_left_behind() {
+    let mut history = History::new();
+    let vfs = disk(&[], Omit::Nothing);
+    let mut engine = history.start(&vfs).unwrap();
+    assert!(history.write(&mut engine, 2));
+    // At a rotation: the counter takes 6, the hidden file 5, its name 1, and then the directory.
+    vfs.fail_at(vfs.operations() + 13, Fault::Error);
+    engine.rotate().unwrap();
+    assert_eq!(engine.poisonings, 1);
+    let active = vfs.list(&config().place.active).unwrap();
+    let segments = active.iter().filter(|name| !name.starts_with('.'));
+    assert_eq!(segments.count(), 1, "{active:?}");
+    assert!(history.write(&mut engine, 1));
+    engine.close().unwrap();
+    history.closed = true;
+    drop(engine);
+    history.judge(&vfs.after_power_cut(&mut Chance(4))).unwrap();
+}
