@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FlockOperation, RenameFlags};
+use rustix::io::Errno;
 
 use super::{Vfs, VfsFile};
 
@@ -23,9 +24,16 @@ struct DiskFile(File);
 pub fn has_lock(path: &Path) -> io::Result<bool> {
     match rustix::fs::flock(File::open(path)?, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(true),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// What `rename_new` does where the system cannot do it at once. Between the two steps the file has
+/// both names; never none, and it replaces nothing.
+fn move_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
 }
 
 impl Vfs for Disk {
@@ -57,13 +65,11 @@ impl Vfs for Disk {
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         let here = rustix::fs::CWD;
-        Ok(rustix::fs::renameat_with(
-            here,
-            from,
-            here,
-            to,
-            RenameFlags::NOREPLACE,
-        )?)
+        match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
+            // Neither every file system nor every kernel has it.
+            Err(Errno::INVAL | Errno::NOSYS) => move_in_two_steps(from, to),
+            other => Ok(other?),
+        }
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
@@ -136,7 +142,7 @@ impl VfsFile for DiskFile {
     fn try_lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -147,6 +153,30 @@ impl VfsFile for DiskFile {
             Ok(theirs) => Ok((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_way_of_moving_replaces_a_file() {
+        for rename_new in [move_in_two_steps, |from: &Path, to: &Path| {
+            Disk.rename_new(from, to)
+        }] {
+            let dir = tempfile::tempdir().unwrap();
+            let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+            fs::write(&from, "new").unwrap();
+            fs::write(&to, "old").unwrap();
+            let refused = rename_new(&from, &to).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read_to_string(&to).unwrap(), "old");
+            fs::remove_file(&to).unwrap();
+            rename_new(&from, &to).unwrap();
+            assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+            assert!(!from.exists());
         }
     }
 }
