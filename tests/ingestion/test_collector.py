@@ -302,6 +302,25 @@ def test_a_handshake_that_never_comes_is_no_health(tmp_path, monkeypatch):
     assert delays[4] > 4 * delays[0]
 
 
+def test_mistake_2_a_connection_that_was_healthy_starts_the_delays_over(tmp_path, monkeypatch):
+    delays = []
+    backoff = Backoff(first=0.02, cap=10, rng=Random(1))
+    next_delay = backoff.next_delay
+    monkeypatch.setattr(backoff, "next_delay", lambda: delays.append(next_delay()) or delays[-1])
+
+    async def scenario(url):
+        writer = make_writer(tmp_path)
+        collector = make_collector(url, writer, healthy_seconds=0.0)
+        collector._backoff = backoff
+        async with collecting(collector):
+            await until(lambda: len(delays) >= 6)
+        await writer.close()
+
+    with venue(['{"n":1}'], close_after=True) as here:
+        asyncio.run(scenario(here.url))
+    assert max(delays) <= 0.02
+
+
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:1", "ws://no.such.host.invalid"])
 def test_a_host_that_cannot_be_reached_is_tried_again(tmp_path, url, caplog):
     async def scenario():

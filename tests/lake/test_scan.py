@@ -54,6 +54,11 @@ def test_a_time_without_a_zone_is_refused(config):
         fluxforge.scan(config, "level2", start=datetime(2025, 12, 3))  # noqa: DTZ001 - the mistake
 
 
+def test_each_table_has_its_own_rows(config):
+    assert fluxforge.scan(config, "level2").collect().height == 6
+    assert fluxforge.scan(config, "market_trades").collect().height == 0
+
+
 def test_one_name_is_no_list_of_products(config):
     with pytest.raises(TypeError, match="give a list"):
         fluxforge.scan(config, "level2", products="BTC-USD")
