@@ -9,7 +9,6 @@ from pathlib import Path
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 
 import fluxforge
 import oracle
@@ -20,13 +19,9 @@ KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "very-secre
 COLUMNS = ["product_id", "sequence_num", "price_level", "new_quantity"]
 
 
-@pytest.fixture(scope="module")
-def endpoint():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+@pytest.fixture
+def endpoint(moto):
+    return moto.endpoint
 
 
 @pytest.fixture

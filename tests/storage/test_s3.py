@@ -19,6 +19,7 @@ from moto.s3.models import s3_backends
 
 from fluxforge.errors import ObjectNotFoundError, StorageAccessError, StorageError
 from fluxforge.storage import S3Storage, s3
+from s3_servers import SECRET_KEY
 
 ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
 SECRET = "hunter2-hunter2"
@@ -214,10 +215,10 @@ def test_trouble_at_s3_is_an_error_of_its_own(make_s3):
     assert not isinstance(caught.value, StorageAccessError)
 
 
-def test_a_missing_bucket_is_never_taken_for_a_missing_object(s3_server):
+def test_a_missing_bucket_is_never_taken_for_a_missing_object(moto):
     storage = S3Storage(
         "no-such-bucket",
-        endpoint_url=s3_server,
+        endpoint_url=moto.endpoint,
         region="us-east-1",
         aws_access_key_id="AKIA",
         aws_secret_access_key=SECRET,
@@ -249,8 +250,8 @@ def test_an_address_that_does_not_answer_is_named():
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_no_credentials_say_where_to_put_them(s3_server):
-    storage = S3Storage("bucket", endpoint_url=s3_server)
+def test_no_credentials_say_where_to_put_them(moto):
+    storage = S3Storage("bucket", endpoint_url=moto.endpoint)
     with pytest.raises(StorageAccessError, match="aws_access_key_id"):
         storage.read_bytes("x")
     with pytest.raises(StorageAccessError, match="no usable credentials"):
@@ -261,7 +262,7 @@ def test_no_credentials_say_where_to_put_them(s3_server):
 
 
 def test_secrets_are_in_no_text(storage):
-    secret = "very-secret"
+    secret = SECRET_KEY
     assert storage.get_storage_options("pandas")["secret"] == secret
     assert secret not in repr(storage) + str(storage) + repr(vars(storage))
 
