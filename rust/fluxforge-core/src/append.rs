@@ -48,13 +48,13 @@ mod model;
 mod queue;
 mod room;
 mod stats;
+mod thread;
 mod wake;
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::recover::Recovered;
@@ -63,13 +63,10 @@ use crate::vfs::Vfs;
 pub use config::{OnFull, WriterConfig};
 pub(crate) use counter::LOCK_FILE;
 use engine::{Engine, Signals};
-use queue::{Group, Queue};
+use queue::Queue;
 use stats::Metrics;
 pub use stats::WriterStats;
 use wake::WakePipe;
-
-/// How often age and hour are looked at while the feed is silent.
-const TICK: Duration = Duration::from_millis(250);
 
 /// Takes records from any thread; writes them on its own.
 #[derive(Debug)]
@@ -119,14 +116,6 @@ impl From<Stop> for SegmentError {
     fn from(Stop { message, errno }: Stop) -> Self {
         Self::Stopped { message, errno }
     }
-}
-
-/// What the thread does next.
-enum Task {
-    Write,
-    Rotate(u64),
-    Tick,
-    Close,
 }
 
 /// A lock whose holder panicked guards counters that are still whole.
@@ -354,117 +343,5 @@ impl Shared {
         if was_sleeping {
             self.work.notify_one();
         }
-    }
-
-    /// The thread, to its end. A panic is an end as well: nobody may wait for ever.
-    fn run(&self, engine: Engine, clock: &dyn Clock) {
-        let work = std::panic::AssertUnwindSafe(|| self.write_groups(engine, clock));
-        let result = std::panic::catch_unwind(work).unwrap_or_else(|_| {
-            let message = "the writer's thread panicked: this is a bug in fluxforge".to_owned();
-            Err(SegmentError::Stopped {
-                message,
-                errno: None,
-            })
-        });
-        let result = result.map_err(|error| Stop {
-            errno: error.errno(),
-            message: error.to_string(),
-        });
-        lock(&self.state).ended = Some(result);
-        self.progress.notify_all();
-        self.wake.wake();
-    }
-
-    fn write_groups(&self, mut engine: Engine, clock: &dyn Clock) -> Result<(), SegmentError> {
-        let mut group = Group::default();
-        loop {
-            match self.next_task(&mut group, engine.is_idle()) {
-                Task::Write => {
-                    group.encode();
-                    let before = clock.mono_ns();
-                    let written = engine.write(&mut group);
-                    self.observe(&engine);
-                    written?;
-                    self.published(&group, clock, clock.mono_ns() - before);
-                }
-                Task::Rotate(ticket) => {
-                    let rotated = engine.rotate();
-                    self.observe(&engine);
-                    rotated?;
-                    lock(&self.state).rotations_done = ticket;
-                    self.progress.notify_all();
-                }
-                Task::Tick => {
-                    let ticked = engine.tick();
-                    self.observe(&engine);
-                    ticked?;
-                }
-                Task::Close => {
-                    let closed = engine.close();
-                    self.observe(&engine);
-                    return closed;
-                }
-            }
-        }
-    }
-
-    fn observe(&self, engine: &Engine) {
-        let counts = &mut lock(&self.metrics).counts;
-        counts.segments_sealed = engine.sealed;
-        counts.poisonings = engine.poisonings;
-        counts.publish_error = engine.publish_error();
-    }
-
-    /// Sleeps until there is something to do. Records come first, so that a rotation seals what
-    /// was accepted before it.
-    fn next_task(&self, group: &mut Group, idle: bool) -> Task {
-        let mut state = lock(&self.state);
-        let mut slept = false;
-        loop {
-            let durable = self.durable.load(Ordering::SeqCst);
-            if state
-                .rotate_after
-                .is_some_and(|position| durable >= position)
-            {
-                state.rotate_after = None;
-                return Task::Rotate(state.rotations_asked);
-            }
-            if !state.queue.is_empty() {
-                state.queue.take(group);
-                return Task::Write;
-            }
-            if state.closing {
-                return Task::Close;
-            }
-            if slept && !idle {
-                return Task::Tick;
-            }
-            state.sleeping = true;
-            state = if idle {
-                self.work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner)
-            } else {
-                let waited = self.work.wait_timeout(state, TICK);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            };
-            state.sleeping = false;
-            slept = true;
-        }
-    }
-
-    /// Tells everybody that a group is durable.
-    fn published(&self, group: &Group, clock: &dyn Clock, took_ns: u64) {
-        let now_ns = clock.wall_ns();
-        lock(&self.state).queue.queued -= group.weight;
-        self.durable.fetch_add(group.records(), Ordering::SeqCst);
-        self.wake.wake();
-        let mut metrics = lock(&self.metrics);
-        metrics.synced(took_ns);
-        metrics.durable(group.capture_times(), now_ns);
-        metrics.counts.groups += 1;
-        metrics.counts.frames += group.tally.frames;
-        metrics.counts.events += group.tally.events;
-        metrics.counts.bytes += group.lines.len() as u64;
     }
 }
