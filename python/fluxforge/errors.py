@@ -5,7 +5,8 @@
     ├── StorageError
     │   ├── InvalidKeyError         a key that could leave the root       (also ValueError)
     │   ├── ObjectNotFoundError     nothing lies at that key              (also FileNotFoundError)
-    │   └── StorageAccessError      refused, unreachable or misconfigured (exit code 2)
+    │   ├── StorageAccessError      refused, unreachable or misconfigured (exit code 2)
+    │   └── DishonestStorageError   breaks the promise of create_new      (exit code 2)
     ├── SegmentError
     │   ├── SegmentNotFoundError    no segment there                      (also FileNotFoundError)
     │   ├── SegmentFormatError      written by a newer FluxForge          (exit code 2)
@@ -59,6 +60,12 @@ class ObjectNotFoundError(StorageError, FileNotFoundError):
 
 class StorageAccessError(StorageError):
     """The storage refused or could not be reached; the message names the permission or address."""
+
+    exit_code = 2
+
+
+class DishonestStorageError(StorageError):
+    """The storage accepts exclusive writes and does not keep them exclusive."""
 
     exit_code = 2
 

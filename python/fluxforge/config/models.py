@@ -292,6 +292,10 @@ class ETLConfig(_Section):
     )
     poll_interval: float = Field(5, gt=0, description="pause between looks at ready/, s")
     lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
+    single_worker: bool = Field(
+        default=False,
+        description="never more than one ETL here: allow a store that can't tell two apart",
+    )
 
     @field_validator("compression_level")
     @classmethod

@@ -41,6 +41,7 @@ from fluxforge.storage.factory import (
     get_etl_output_path,
     get_processing_path,
 )
+from fluxforge.storage.probe import require_honest
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,10 @@ class ETLJob:
         output_config = config.etl_output_storage()
         self._storage = storage or create_storage_backend(input_config)
         output = storage_output or create_storage_backend(output_config)
+        # Once each, where input and output are one place.
+        self._unprobed = {each.get_full_path(""): each for each in (self._storage, output)}
+        if config.etl.single_worker:
+            self._unprobed.clear()
         worker = Worker.current()
         self._ready_path = get_etl_input_path(input_config, source)
         self._ledger = Ledger(output, path=get_commits_path(output_config, source))
@@ -133,7 +138,15 @@ class ETLJob:
 
         Args:
             stop: Set to end after the segment in hand.
+
+        Raises:
+            DishonestStorageError: At the first pass: a storage that cannot keep workers apart.
+            StorageError: A storage that refuses, or does not answer.
         """
+        while self._unprobed:
+            place, storage = next(iter(self._unprobed.items()))
+            require_honest(storage)
+            del self._unprobed[place]
         report = JobReport()
         for key in self._list_ready():
             if stop is not None and stop.is_set():
