@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -54,6 +56,57 @@ def expected(frame: bytes, *, decimals: bool) -> Rows | str:
         return _frame(value, Convert(decimals=decimals))
     except (Wrong, ValueError, RecursionError):
         return REJECTED
+
+
+def census(frame: bytes) -> Counter[tuple[str, str, str]] | None:
+    """Count (kind, channel, path) where a good frame differs from what the design names.
+
+    None where a key is half a surrogate pair, whose name the parser has to make up.
+    """
+    value = json.loads(frame, object_pairs_hook=_once, parse_float=NumberText, parse_int=NumberText)
+    channel = _get(value, "channel")
+    table, array, _ = TABLES[channel]
+    top = {"channel": str, "timestamp": str, "sequence_num": NumberText, "events": list}
+    event: dict[str, type] = {"type": str, array: list}
+    rows = dict.fromkeys(COLUMNS[table], str)
+    if table != "status":
+        (event if table == "level2" else rows)["product_id"] = str
+    # A ticker's `type` is passed over; quotes are where they are sent.
+    passed = {"type"} if table == "ticker" else set()
+    seldom = {name for name in TICKER if "best" in name} if channel == "ticker_batch" else set()
+    found: Counter[tuple[str, str]] = Counter()
+    for fields in _looked_at([value], "", top, found, passed={"client_id", "type"}):
+        for inner in _looked_at(_objects(_get(fields, "events")), "events[].", event, found):
+            below, prefix = _objects(_get(inner, array)), f"events[].{array}[]."
+            list(_looked_at(below, prefix, rows, found, passed=passed, seldom=seldom))
+    try:
+        "".join(path for _, path in found).encode()
+    except UnicodeEncodeError:
+        return None
+    return Counter({(kind, channel, path): n for (kind, path), n in found.items()})
+
+
+def _looked_at(
+    objects: list[dict[str, Any]],
+    prefix: str,
+    named: dict[str, type],
+    found: Counter[tuple[str, str]],
+    *,
+    passed: Collection[str] = (),
+    seldom: Collection[str] = (),
+) -> Iterator[dict[str, Any]]:
+    for fields in objects:
+        for name, values in fields.items():
+            if name in named:
+                if values == [None]:
+                    found["null", prefix + name] += 1
+                elif type(values[0]) is not named[name]:
+                    found["retyped", prefix + name] += 1
+            elif name not in passed:
+                found["unknown", prefix + name] += len(values)
+        for name in named.keys() - fields.keys() - set(seldom):
+            found["missing", prefix + name] += 1
+        yield fields
 
 
 class Convert:
@@ -283,4 +336,12 @@ TABLES: dict[str, tuple[str, str, Any]] = {
     "market_trades": ("market_trades", "trades", _trade),
     "candles": ("candles", "candles", _candle),
     "status": ("status", "products", _status),
+}
+
+COLUMNS = {
+    "level2": ["side", "event_time", "price_level", "new_quantity"],
+    "ticker": TICKER,
+    "market_trades": ["trade_id", "price", "size", "side", "time"],
+    "candles": ["start", "open", "high", "low", "close", "volume"],
+    "status": STATUS,
 }

@@ -245,6 +245,9 @@ class Balance:
     rows: dict[str, int]
     inexact: dict[str, int]
     unknown_fields: dict[str, dict[str, int]]
+    missing_fields: dict[str, dict[str, int]]
+    null_fields: dict[str, dict[str, int]]
+    retyped_fields: dict[str, dict[str, int]]
     def holds(self) -> bool: ...
 
 @final

@@ -89,6 +89,16 @@ def test_a_segment_becomes_parts_a_commit_rejects_and_an_archive(config):
     assert raw(config, "processing") == []
 
 
+def test_a_wire_that_changed_is_told_and_committed(config, caplog):
+    frame = level2("BTC-USD", 0, 100.5).replace(b'"price_level"', b'"depth":1,"price_level"')
+    write_segment(config, [frame])
+    assert ETLJob(config).run_once().exit_code == 0
+    assert "l2_data: 'events[].updates[].depth' is new (1 times)" in caplog.text
+    assert the_commit(config)["balance"]["unknown_fields"] == {
+        "l2_data": {"events[].updates[].depth": 1}
+    }
+
+
 def test_dying_at_any_change_and_running_again_gives_the_same_lake(config, tmp_path):
     write_segment(config, FRAMES)
     pristine = tmp_path / "pristine"

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from commits import make_commit, make_part
 from fluxforge.errors import LedgerError, LedgerFormatError
-from fluxforge.ledger import Commit, ConnectionSpan, Ledger, SequenceGap, summarise
+from fluxforge.ledger import (
+    Commit,
+    ConnectionSpan,
+    Ledger,
+    SequenceGap,
+    describe_wire,
+    summarise,
+)
 from fluxforge.storage import LocalStorage
 
 
@@ -30,6 +38,23 @@ def test_a_commit_reads_back_equal():
         rejects="_rejects/x.ndjson",
     )
     assert Commit.from_json(commit.to_json(), key="k") == commit
+
+
+def test_a_commit_from_before_the_field_census_reads():
+    record = json.loads(make_commit().to_json())
+    for name in ("missing_fields", "null_fields", "retyped_fields"):
+        del record["balance"][name]
+    assert Commit.from_json(json.dumps(record).encode(), key="k") == make_commit()
+
+
+def test_differences_of_the_wire_are_told_as_literals_and_not_without_end():
+    balance = make_commit().balance
+    assert describe_wire(balance) == ""
+    unknown = {f"new{n}\nCRITICAL": n for n in range(1, 10)}
+    told = describe_wire(replace(balance, unknown_fields={"ticker": unknown}))
+    assert told.startswith(r"ticker: 'new1\nCRITICAL' is new (1 times), ticker: ")
+    assert told.endswith(", 3 more in the commit")
+    assert "\n" not in told
 
 
 def test_a_newer_format_says_upgrade():

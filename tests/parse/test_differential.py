@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any, Literal
 
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluxforge._native import ParsedSegment
+from fluxforge._native import Balance, ParsedSegment
 from fluxforge.etl.readers import parse_segment
-from parse_oracle import REJECTED, STATUS, TICKER, Rows, expected
+from parse_oracle import REJECTED, STATUS, TICKER, Rows, census, expected
 from segment_bytes import envelope
 
 ABSENT = object()
@@ -201,6 +202,18 @@ def parsed_rows(parsed: ParsedSegment) -> dict[int, Rows]:
     return found
 
 
+def counted(balance: Balance) -> Counter[tuple[str, str, str]]:
+    """The parser's census as the oracle writes it."""
+    return Counter(
+        {
+            (kind, channel, path): count
+            for kind in ("unknown", "missing", "null", "retyped")
+            for channel, counts in getattr(balance, f"{kind}_fields").items()
+            for path, count in counts.items()
+        }
+    )
+
+
 def agree(texts: list[bytes], numbers: Literal["float64", "decimal"]) -> None:
     parsed = parse_segment(b"".join(map(envelope, texts)), numbers=numbers)
     assert parsed.balance.holds()
@@ -208,15 +221,20 @@ def agree(texts: list[bytes], numbers: Literal["float64", "decimal"]) -> None:
     rejected = set(pa.table(parsed.rejects).column("record").to_pylist())
     rows = parsed_rows(parsed)
     ignored: dict[str, int] = {}
+    differences: Counter[tuple[str, str, str]] | None = Counter()
     for record, text in enumerate(texts):
         wanted = expected(text, decimals=numbers == "decimal")
         assert (wanted == REJECTED) == (record in rejected), text
         if isinstance(wanted, list):
             assert rows.pop(record, []) == wanted, text
+            shown = census(text)
+            differences = None if shown is None or differences is None else differences + shown
         elif wanted != REJECTED:
             ignored[wanted] = ignored.get(wanted, 0) + 1
     assert rows == {}
     assert parsed.balance.ignored == ignored
+    if differences is not None:
+        assert counted(parsed.balance) == differences
 
 
 @settings(max_examples=120, deadline=None)

@@ -48,6 +48,7 @@ def everything(parsed: ParsedSegment) -> tuple[Any, ...]:
         pa.table(parsed.rejects).to_pylist(),
         (balance.frames, balance.parsed, balance.ignored, balance.rejected, balance.events),
         (balance.rows, balance.inexact, balance.unknown_fields),
+        (balance.missing_fields, balance.null_fields, balance.retyped_fields),
         (parsed.sealed, parsed.verified, parsed.raw_bytes, parsed.raw_xxh3, parsed.events),
         [(c.conn, c.frames, c.missing, c.last_sequence) for c in parsed.connections],
     )
@@ -337,6 +338,44 @@ def test_unknown_fields_are_counted_by_channel() -> None:
     parsed = parse_segment(envelope(compact(value)) * 2)
     counts = {"events[].updates[].new": 4, "extra": 2}
     assert parsed.balance.unknown_fields == {"l2_data": counts}
+
+
+def test_an_endless_unknown_key_is_cut() -> None:
+    frame = level2(update()).replace(b'{"channel"', b'{"%s":1,"channel"' % (b"x" * 1000))
+    counts = parse_segment(envelope(frame)).balance.unknown_fields
+    assert counts == {"l2_data": {"x" * 128: 1}}
+
+
+def test_missing_null_and_retyped_fields_are_counted_by_channel() -> None:
+    odd = update(event_time=..., price_level="@1@", new_quantity="2")
+    frame = json.loads(level2(odd, update(event_time=None), sequence="7"))
+    del frame["timestamp"]
+    del frame["events"][0]["type"]
+    balance = parse_segment(envelope(compact(frame).replace(b'"@1@"', b"1.5")) * 3).balance
+    assert balance.parsed == 3
+    path = "events[].updates[]"
+    missing = {"timestamp": 3, "events[].type": 3, f"{path}.event_time": 3}
+    assert balance.missing_fields == {"l2_data": missing}
+    assert balance.null_fields == {"l2_data": {f"{path}.event_time": 3}}
+    assert balance.retyped_fields == {"l2_data": {"sequence_num": 3, f"{path}.price_level": 3}}
+    assert balance.unknown_fields == {}
+
+
+def test_what_a_channel_never_sends_is_not_missing() -> None:
+    row = {"type": "ticker", "product_id": "A-B", "price": "1"}
+    frame = {"channel": "ticker_batch", "events": [{"type": "snapshot", "tickers": [row]}]}
+    batch = parse_segment(envelope(compact(frame))).balance.missing_fields["ticker_batch"]
+    single = parse_segment(envelope(compact(frame | {"channel": "ticker"}))).balance
+    quotes = {f"events[].tickers[].best_{of}" for of in ("bid", "ask", "bid_quantity")}
+    assert not quotes & set(batch)
+    assert quotes < set(single.missing_fields["ticker"])
+
+
+def test_a_rejected_frame_is_not_in_the_census() -> None:
+    frame = level2(update(side=None, new=1), sequence="1")
+    balance = parse_segment(envelope(frame)).balance
+    assert balance.rejected == 1
+    assert (balance.unknown_fields, balance.retyped_fields, balance.null_fields) == ({}, {}, {})
 
 
 def test_empty_frames_are_parsed_and_have_no_rows() -> None:

@@ -30,7 +30,7 @@ from fluxforge.etl.claims import Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
 from fluxforge.etl.tidy import Tidier
 from fluxforge.etl.worker import Worker
-from fluxforge.ledger import Commit, Ledger
+from fluxforge.ledger import Commit, Ledger, describe_wire
 from fluxforge.segment import read_header
 from fluxforge.storage.base import StorageBackend
 from fluxforge.storage.factory import (
@@ -260,6 +260,10 @@ def _log(commit: Commit) -> None:
             commit.balance.rejected,
             commit.balance.frames,
             commit.rejects,
+        )
+    if differences := describe_wire(commit.balance):
+        log.warning(
+            "%s: the wire is not as the feed's description says: %s", commit.segment, differences
         )
     if commit.raw.damaged:
         log.error(

@@ -12,6 +12,7 @@ from fluxforge.ledger.commit import (
 )
 from fluxforge.ledger.ledger import Ledger
 from fluxforge.ledger.summary import LakeSummary, summarise
+from fluxforge.ledger.wire import describe_wire
 
 __all__ = [
     "Balance",
@@ -22,5 +23,6 @@ __all__ = [
     "Part",
     "Raw",
     "SequenceGap",
+    "describe_wire",
     "summarise",
 ]

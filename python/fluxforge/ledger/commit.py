@@ -8,7 +8,7 @@ changed or deleted; it says what went in (raw bytes and hash), how (the recipe),
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -17,6 +17,9 @@ from fluxforge.errors import LedgerError, LedgerFormatError
 from fluxforge.storage.hive import partition_path
 
 COMMIT_FORMAT = 1
+
+FieldCounts = dict[str, dict[str, int]]
+"""Channel, then the field's path, then how often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,9 @@ class Balance:
         rows: Rows by table.
         inexact: Values by table that float64 cannot hold exactly.
         unknown_fields: Count by channel and field of what the feed's description does not name.
+        missing_fields: The same of what it names and an object lacked.
+        null_fields: The same of what it names and was null.
+        retyped_fields: The same of numbers where it says string, or the other way round.
     """
 
     frames: int
@@ -99,7 +105,10 @@ class Balance:
     events: int
     rows: dict[str, int]
     inexact: dict[str, int]
-    unknown_fields: dict[str, dict[str, int]]
+    unknown_fields: FieldCounts
+    missing_fields: FieldCounts = field(default_factory=dict)
+    null_fields: FieldCounts = field(default_factory=dict)
+    retyped_fields: FieldCounts = field(default_factory=dict)
 
     def holds(self) -> bool:
         """Say whether every frame is accounted for."""

@@ -6,6 +6,7 @@
 //! frame      a frame → its table; rows: its events → rows
 //! value      a value → a cell (number, time, text), straight from its bytes
 //! partition  rows → the builders of (table, product, day); undone if a later row is bad
+//! census     where the wire differs from what the feed says, counted
 //! books      every frame parsed, ignored by name, or rejected with its bytes
 //! parsed     builders → Arrow
 //! ```
@@ -16,6 +17,7 @@
 //! on how they were cut into pieces.
 
 mod books;
+pub mod census;
 mod column;
 mod dictionary;
 mod envelope;

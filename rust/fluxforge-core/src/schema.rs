@@ -7,7 +7,8 @@
 //!
 //! A path names keys from the frame's top, `[]` after each that holds an array:
 //! `events[].updates[].side`. A column without a path lies in the row under its own name. A key
-//! that no path names is counted as unknown unless `ignored_fields` lists it.
+//! that no path names is counted as unknown unless `ignored_fields` lists it. What a column names and
+//! the wire lacks is counted as missing, except on channels that the column's `channels` leave out.
 
 pub mod plan;
 
@@ -46,6 +47,33 @@ pub enum Kind {
     String,
     /// Text of few values.
     Dictionary,
+}
+
+/// How a value is written on the wire, as far as the feed says. Where it differs, that is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wire {
+    #[default]
+    String,
+    Number,
+    #[serde(skip)]
+    Array,
+    /// Nothing is said.
+    #[serde(skip)]
+    Any,
+}
+
+impl Wire {
+    /// Whether a value that begins so may be what the feed says.
+    #[inline]
+    pub(crate) fn begins_with(self, byte: u8) -> bool {
+        match self {
+            Self::String => byte == b'"',
+            Self::Number => byte.is_ascii_digit() || byte == b'-',
+            Self::Array => byte == b'[',
+            Self::Any => true,
+        }
+    }
 }
 
 /// The part of a feed's description that the parser reads.
@@ -109,6 +137,11 @@ pub(crate) struct ColumnSpec {
     #[serde(rename = "type")]
     pub(crate) kind: Kind,
     pub(crate) path: Option<String>,
+    #[serde(default)]
+    pub(crate) wire: Wire,
+    /// The channels on which it is to be expected; all of the table's if none is named.
+    #[serde(default)]
+    pub(crate) channels: Vec<String>,
     #[serde(default)]
     pub(crate) nullable: bool,
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fluxforge_core::parse::census::FieldCounts;
 use fluxforge_core::parse::{self, rejects};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -121,8 +122,23 @@ impl Balance {
     }
 
     #[getter]
-    fn unknown_fields(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
-        self.0.unknown_fields.clone()
+    fn unknown_fields(&self) -> FieldCounts {
+        self.0.fields.unknown.clone()
+    }
+
+    #[getter]
+    fn missing_fields(&self) -> FieldCounts {
+        self.0.fields.missing.clone()
+    }
+
+    #[getter]
+    fn null_fields(&self) -> FieldCounts {
+        self.0.fields.null.clone()
+    }
+
+    #[getter]
+    fn retyped_fields(&self) -> FieldCounts {
+        self.0.fields.retyped.clone()
     }
 
     fn holds(&self) -> bool {

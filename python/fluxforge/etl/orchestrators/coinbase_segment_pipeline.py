@@ -133,6 +133,9 @@ def _balance(balance: NativeBalance) -> Balance:
         rows=balance.rows,
         inexact=balance.inexact,
         unknown_fields=balance.unknown_fields,
+        missing_fields=balance.missing_fields,
+        null_fields=balance.null_fields,
+        retyped_fields=balance.retyped_fields,
     )
 
 

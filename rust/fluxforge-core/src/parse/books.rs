@@ -1,7 +1,8 @@
 //! The books of one segment: every frame is parsed, ignored by name, or rejected with its bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::census::Fields;
 use super::dictionary::Dictionary;
 use super::envelope::{Content, Line};
 use super::fault::Fault;
@@ -10,10 +11,6 @@ use super::scan::Scanner;
 use super::sequence::ConnectionSequence;
 use super::sink::Sink;
 use crate::schema::plan::Plan;
-
-/// Distinct unknown keys counted per channel; more are summed under [`OTHERS`].
-const MAX_UNKNOWN: usize = 256;
-const OTHERS: &str = "(others)";
 
 /// frames = parsed + the sum of ignored + rejected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,8 +29,8 @@ pub struct Balance {
     pub rows: BTreeMap<String, u64>,
     /// Values that float64 could not hold, by table.
     pub inexact: BTreeMap<String, u64>,
-    /// Keys that the feed does not know: channel, then path, then how often.
-    pub unknown_fields: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Where the wire differs from what the feed says.
+    pub fields: Fields,
 }
 
 impl Balance {
@@ -80,7 +77,6 @@ pub(crate) struct Books {
     pub(crate) rejects: Vec<Reject>,
     pub(crate) events: Vec<Box<[u8]>>,
     ignored: Vec<u64>,
-    unknown: HashMap<Box<[u8]>, BTreeMap<String, u64>>,
 }
 
 impl Books {
@@ -94,7 +90,6 @@ impl Books {
             rejects: Vec::new(),
             events: Vec::new(),
             ignored: vec![0; plan.ignored.len()],
-            unknown: HashMap::new(),
         }
     }
 
@@ -136,9 +131,6 @@ impl Books {
             Ok(Content::Frame(Outcome::Rows)) => {
                 self.sink.keep();
                 self.balance.parsed += 1;
-                if !self.sink.unknown.is_empty() {
-                    self.count_unknown();
-                }
             }
             Ok(Content::Frame(Outcome::Ignored(index))) => self.ignored[index] += 1,
             Err(fault) => self.reject(record, placed, fault),
@@ -177,22 +169,6 @@ impl Books {
         });
     }
 
-    #[cold]
-    fn count_unknown(&mut self) {
-        if !self.unknown.contains_key(self.sink.channel.as_slice()) {
-            self.unknown
-                .insert(self.sink.channel.as_slice().into(), BTreeMap::new());
-        }
-        let Some(counts) = self.unknown.get_mut(self.sink.channel.as_slice()) else {
-            return;
-        };
-        for name in self.sink.unknown.drain(..) {
-            let full = counts.len() >= MAX_UNKNOWN && !counts.contains_key(&*name);
-            let name = if full { OTHERS } else { &*name };
-            *counts.entry(name.to_owned()).or_default() += 1;
-        }
-    }
-
     /// The balance with its names filled in.
     pub(crate) fn balance(&mut self, plan: &Plan) -> Balance {
         let mut balance = std::mem::take(&mut self.balance);
@@ -201,10 +177,7 @@ impl Books {
                 *balance.ignored.entry(name.clone()).or_default() += count;
             }
         }
-        for (channel, counts) in self.unknown.drain() {
-            let channel = String::from_utf8_lossy(&channel).into_owned();
-            balance.unknown_fields.insert(channel, counts);
-        }
+        balance.fields = self.sink.census.tell(plan);
         for table in &plan.tables {
             balance.rows.entry(table.name.clone()).or_default();
             balance.inexact.entry(table.name.clone()).or_default();

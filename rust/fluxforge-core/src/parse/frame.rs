@@ -53,6 +53,7 @@ pub(crate) fn read(
         match sink.hints.key(scanner, level, &mut after)? {
             Key::Known(index) => {
                 once(&mut seen, index, level)?;
+                sink.census.look(level, index, scanner);
                 match level.fields[index].action {
                     Action::Route => head.route = value::text_or_null(scanner, "the channel")?,
                     Action::Unrouted => head.unrouted = value::text_or_other(scanner)?,
@@ -73,12 +74,13 @@ pub(crate) fn read(
                 }
             }
             Key::Unknown(key) => {
-                sink.unknown_key(level, key);
+                sink.census.unknown(level, key);
                 scanner.skip_value()?;
             }
         }
         more = scanner.more(b'}')?;
     }
+    sink.census.ended(level, seen);
     if let Some(outcome) = outcome {
         return Ok(outcome);
     }

@@ -137,6 +137,7 @@ impl<'a, 's> Rows<'a, 's> {
             match self.sink.hints.key(scanner, level, &mut after)? {
                 Key::Known(index) => {
                     once(&mut seen, index, level)?;
+                    self.sink.census.look(level, index, scanner);
                     if rows {
                         self.sink.order.push(index);
                     }
@@ -154,12 +155,13 @@ impl<'a, 's> Rows<'a, 's> {
                     }
                 }
                 Key::Unknown(key) => {
-                    self.sink.unknown_key(level, key);
+                    self.sink.census.unknown(level, key);
                     scanner.skip_value()?;
                 }
             }
             more = scanner.more(b'}')?;
         }
+        self.sink.census.ended(level, seen);
         if seen & level.needed != level.needed {
             self.absent(level, seen)?;
         }

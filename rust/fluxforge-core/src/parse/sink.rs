@@ -1,15 +1,15 @@
 //! What frames write to, and how a bad one is taken back.
 
+use super::census::Census;
 use super::column::Cell;
 use super::dictionary::Dictionary;
 use super::fault::Fault;
 use super::hints::Hints;
 use super::partition::Partitions;
 use super::repeat::Repeat;
-use super::scan::Text;
 use super::template::Template;
 use super::time::Clock;
-use crate::schema::plan::{Level, Plan, TablePlan};
+use crate::schema::plan::{Plan, TablePlan};
 
 /// The rows of all frames so far and the frame under way.
 #[derive(Debug)]
@@ -22,8 +22,7 @@ pub(crate) struct Sink {
     pub(crate) channel: Vec<u8>,
     /// The frame's sequence number, also if the frame is rejected later on.
     pub(crate) sequence: Option<i64>,
-    /// The frame's keys that the feed does not know.
-    pub(crate) unknown: Vec<Box<str>>,
+    pub(crate) census: Census,
     /// One per column: what all rows of the current run have.
     pub(crate) common: Vec<Cell>,
     /// Row by row, what each row of the current run has of its own.
@@ -56,7 +55,7 @@ impl Sink {
             hints: Hints::new(plan),
             channel: Vec::new(),
             sequence: None,
-            unknown: Vec::new(),
+            census: Census::default(),
             common: Vec::new(),
             cells: Vec::new(),
             scratch: Vec::new(),
@@ -71,7 +70,7 @@ impl Sink {
     pub(crate) fn begin(&mut self) {
         self.channel.clear();
         self.sequence = None;
-        self.unknown.clear();
+        self.census.begin();
     }
 
     /// The number of a dictionary column's text.
@@ -94,19 +93,10 @@ impl Sink {
         }
     }
 
-    /// Notes a key that the feed does not know.
-    #[cold]
-    pub(crate) fn unknown_key(&mut self, level: &Level, key: Text<'_>) {
-        let mut scratch = Vec::new();
-        // Half a surrogate pair has no name; its escape has.
-        let name = key.decode(&mut scratch).unwrap_or(key.raw);
-        let name = format!("{}{}", level.prefix, String::from_utf8_lossy(name));
-        self.unknown.push(name.into());
-    }
-
     /// The frame is good. Returns its number of rows.
     pub(crate) fn keep(&mut self) -> u64 {
         self.interned.clear();
+        self.census.keep(&self.channel);
         self.partitions.keep()
     }
 

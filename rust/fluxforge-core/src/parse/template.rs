@@ -11,7 +11,7 @@ use super::scan::{Scanner, Text};
 use super::sink::Clocks;
 use super::{swar, value};
 use crate::schema::plan::{Action, Level, Pattern, Plan, TablePlan};
-use crate::schema::{Kind, Numbers};
+use crate::schema::{Kind, Numbers, Wire};
 
 /// What a table's next row is expected to look like.
 #[derive(Debug, Default)]
@@ -83,6 +83,8 @@ impl Template {
         let step = |(place, index): (usize, &usize)| {
             let field = &level.fields[*index];
             let value = match field.action {
+                // What is not as the feed says is counted on the general way.
+                Action::Column(_) if field.wire != Wire::String => return None,
                 Action::Column(column) => {
                     let plan = &table.columns[column];
                     let lane = plan.lane?;
@@ -136,6 +138,7 @@ impl Template {
                     at += decimal.length;
                 }
                 Value::Time(lane, column) => {
+                    value.starts_with(b"\"").then_some(())?;
                     let mut scanner = scanner.at(at);
                     let (clock, repeat) = (&mut slots.clocks.columns, &mut slots.clocks.repeat);
                     let plan = &slots.table.columns[column];

@@ -1,6 +1,5 @@
 //! From a feed's description to its plan; what cannot be compiled says where and why.
 
-use super::level::needed;
 use super::{
     Action, ColumnPlan, ENVELOPE, EVENT_TYPE, Level, Plan, Route, SEQUENCE_NUM, SERVER_TS,
     TablePlan,
@@ -120,9 +119,22 @@ impl TablePlan {
             table.place(path, Action::Ignore)?;
         }
         for column in &spec.columns {
+            let mut others = column
+                .channels
+                .iter()
+                .filter(|c| !spec.channels.contains(c));
+            if let Some(other) = others.next() {
+                let name = &column.name;
+                return Err(FeedError(format!(
+                    "{name}: {other} is no channel of {}",
+                    table.name
+                )));
+            }
             table.compile_column(column, &spec.rows, &frame.route)?;
         }
-        table.declare_in_wire_order();
+        for level in &mut table.levels {
+            level.declare_in_wire_order();
+        }
         Ok(table)
     }
 
@@ -159,6 +171,10 @@ impl TablePlan {
             }
         } else {
             let level = self.place(&path, Action::Column(self.columns.len()))?;
+            if let Some(field) = self.levels[level].fields.last_mut() {
+                field.wire = spec.wire;
+                field.channels.clone_from(&spec.channels);
+            }
             column.lane = (level + 1 == self.levels.len()).then_some(self.per_row.len());
         }
         let list = match column.lane {
@@ -181,14 +197,6 @@ impl TablePlan {
             .ok_or_else(|| FeedError(format!("{path} does not lie on the way to the rows")))?;
         self.levels[index].add(name, action)?;
         Ok(index)
-    }
-
-    /// Puts the array last: what its rows need usually stands before it on the wire.
-    fn declare_in_wire_order(&mut self) {
-        for level in &mut self.levels {
-            level.fields.sort_by_key(|f| f.action == Action::Rows);
-            level.needed = needed(&level.fields);
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The keys of the objects at one depth, and what to do with each.
 
 use super::Pattern;
-use crate::schema::FeedError;
+use crate::schema::{FeedError, Wire};
 
 /// The keys of the objects at one depth.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Level {
     pub(crate) fields: Vec<Field>,
     /// A bit per field that must have been seen before rows below can be read in place.
     pub(crate) needed: u64,
+    /// A bit per field that the feed expects in every object: without it, one is missing.
+    pub(crate) named: u64,
 }
 
 /// One known key.
@@ -21,6 +23,16 @@ pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) pattern: Pattern,
     pub(crate) action: Action,
+    pub(crate) wire: Wire,
+    /// The channels on which it is to be expected; all if none is named.
+    pub(crate) channels: Vec<String>,
+}
+
+impl Field {
+    /// Whether a frame of the channel that lacks it lacks something.
+    pub(crate) fn is_due_on(&self, channel: &[u8]) -> bool {
+        self.channels.is_empty() || self.channels.iter().any(|c| c.as_bytes() == channel)
+    }
 }
 /// What to do with a known key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +49,18 @@ pub(crate) enum Action {
     Ignore,
 }
 
+impl Action {
+    /// How such a value is written unless the feed says otherwise.
+    fn usual_wire(self) -> Wire {
+        match self {
+            Self::Route | Self::Timestamp | Self::Column(_) | Self::Product => Wire::String,
+            Self::Sequence => Wire::Number,
+            Self::Rows => Wire::Array,
+            Self::Unrouted | Self::Ignore => Wire::Any,
+        }
+    }
+}
+
 impl Level {
     pub(super) fn new(prefix: String) -> Self {
         Self {
@@ -44,6 +68,7 @@ impl Level {
             slot: 0,
             fields: Vec::new(),
             needed: 0,
+            named: 0,
         }
     }
 
@@ -71,16 +96,30 @@ impl Level {
             name: name.to_owned(),
             pattern: Pattern::new(&format!("\"{name}\":")),
             action,
+            wire: action.usual_wire(),
+            channels: Vec::new(),
         });
-        self.needed = needed(&self.fields);
+        self.count_bits();
         Ok(())
     }
-}
 
-pub(super) fn needed(fields: &[Field]) -> u64 {
-    let bits = fields.iter().enumerate().map(|(i, f)| match f.action {
-        Action::Rows | Action::Ignore | Action::Unrouted => 0,
-        _ => 1 << i,
-    });
-    bits.sum()
+    /// Puts the array last: what its rows need usually stands before it on the wire.
+    pub(super) fn declare_in_wire_order(&mut self) {
+        self.fields.sort_by_key(|f| f.action == Action::Rows);
+        self.count_bits();
+    }
+
+    fn count_bits(&mut self) {
+        let bits = |of: fn(&Field) -> bool| {
+            let fields = self.fields.iter().enumerate();
+            fields.fold(0, |bits, (i, f)| bits | u64::from(of(f)) << i)
+        };
+        self.named = bits(|f| f.wire != Wire::Any);
+        self.needed = bits(|f| f.wire != Wire::Any && f.action != Action::Rows);
+    }
+
+    /// The field's place in the list where each has one.
+    pub(crate) fn slot_of(&self, index: usize) -> usize {
+        self.slot + 1 + index
+    }
 }
