@@ -21,7 +21,7 @@ def main() -> int:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set())
     print("looking for segments; Ctrl-C to stop", flush=True)
-    return ETLWatcher(ETLJob(config), poll_interval=config.etl.poll_interval).run(stop)
+    return ETLWatcher.configured(config.etl, ETLJob(config)).run(stop)
 
 
 if __name__ == "__main__":

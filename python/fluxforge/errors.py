@@ -15,7 +15,8 @@
     │   └── QueueFullError          the writer's queue is full: await drain()
     ├── FeedError                   no such feed or table                 (exit code 2)
     └── LedgerError                 commit records that contradict each other
-        └── LedgerFormatError       written by a newer FluxForge          (exit code 2)
+        ├── LedgerFormatError       written by a newer FluxForge          (exit code 2)
+        └── SecondLakeError         the raw becomes another lake already  (exit code 2)
 
 A message says what was being done, to which path or key, and what to do about it.
 """
@@ -110,5 +111,11 @@ class LedgerError(FluxForgeError):
 
 class LedgerFormatError(LedgerError):
     """A commit record of a newer format than this version knows. Nothing was changed: upgrade."""
+
+    exit_code = 2
+
+
+class SecondLakeError(LedgerError):
+    """These segments become another lake already, and are removed once they have."""
 
     exit_code = 2

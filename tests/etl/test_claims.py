@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from counting_storage import CountingStorage
+from fluxforge.etl.beats import beat, doing
 from fluxforge.etl.claims import Claims
 from fluxforge.etl.worker import Worker
 from fluxforge.storage import LocalStorage
+from processes import wait_until
 
 PATH = "raw/processing/coinbase"
 
@@ -67,7 +69,7 @@ def test_segments_and_uids_are_claimed_apart(claims_of):
     assert claims.acquire("a", "uid")
     assert claims.acquire("b", "uid")
     assert claims.acquire("a", "other")
-    assert claims.segments() == {("a", "uid"), ("b", "uid"), ("a", "other")}
+    assert claims.known() == {("a", "uid"), ("b", "uid"), ("a", "other")}
 
 
 def test_a_cleared_claim_leaves_nothing(claims_of, storage):
@@ -92,8 +94,8 @@ def test_a_counter_that_stands_still_for_the_lease_loses_the_claim(claims_of, cl
 def test_a_counter_that_moves_keeps_the_claim_whatever_the_clocks_say(claims_of, clock, storage):
     claim = claims_of(elsewhere()).acquire("segment", "uid")
     observer = claims_of()
-    for beat in range(5):
-        storage.write_bytes(str(beat).encode(), claim.beat_key)
+    for count in range(5):
+        storage.write_bytes(beat(count, "parsing"), claim.beat_key)
         assert observer.acquire("segment", "uid") is None
         clock.now += 29
 
@@ -102,10 +104,11 @@ def test_the_owner_bumps_its_counter_while_it_works(storage):
     claims = Claims(storage, path=PATH, worker=Worker.current(), lease_seconds=0.04)
     claim = claims.acquire("segment", "uid")
     with claims.alive(claim):
-        deadline = time.monotonic() + 10
-        while not storage.exists(claim.beat_key) and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert int(storage.read_bytes(claim.beat_key)) >= 1
+        first = storage.read_bytes(claim.beat_key)
+        wait_until(
+            lambda: storage.read_bytes(claim.beat_key) != first, what=lambda: "a second beat"
+        )
+    assert doing(first) == doing(storage.read_bytes(claim.beat_key)) == "parsing"
 
 
 def test_a_process_that_died_on_this_host_loses_its_claim_at_once(claims_of):
@@ -141,3 +144,23 @@ def test_a_segment_name_with_pattern_characters_is_taken_literally(claims_of):
     assert claims.acquire("seg[a]ment", "uid")
     assert claims.acquire("segXment", "uid")
     assert claims_of().acquire("seg*ment", "uid") is None
+
+
+def test_a_held_claim_is_not_asked_about_at_every_poll(claims_of, clock, tmp_path):
+    claims_of(elsewhere()).acquire("segment", "uid")
+    counting = CountingStorage(tmp_path)
+    observer = Claims(
+        counting, path=PATH, worker=Worker.current(), lease_seconds=30, monotonic=clock
+    )
+    for _ in range(30):
+        observer.look()
+        assert observer.acquire("segment", "uid") is None
+        clock.now += 0.9
+    # The claim once; the beat at the first poll, then every quarter of the lease.
+    assert counting.counts["read_bytes"] == 1 + 4
+
+
+def test_a_claim_of_its_own_that_a_worker_left_behind_does_not_hold_it_up(claims_of):
+    worker = Worker.current()
+    assert claims_of(worker).acquire("segment", "uid").epoch == 1
+    assert claims_of(worker).acquire("segment", "uid").epoch == 2

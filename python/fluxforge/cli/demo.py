@@ -78,7 +78,7 @@ def _demonstrate(journal: Path, seconds: float, *, rate: float, seed: int, verbo
             ingestion=IngestionConfig(
                 segment_max_seconds=max(1.0, seconds / _SEGMENTS), min_free_mb=16
             ),
-            etl=ETLConfig(poll_interval=0.5),
+            etl=ETLConfig(poll_interval=0.5, poll_interval_max=0.5),
             coinbase=CoinbaseConfig(ws_url=url, products=products, channels=_CHANNELS),
         )
         etl = EtlProcess(settings, verbose=verbose, quiet=not verbose)

@@ -48,7 +48,7 @@ def etl(
     job = ETLJob(settings)
     log.info("looking for segments in %s", job.ready)
     if watch:
-        exit_code = ETLWatcher(job, poll_interval=settings.etl.poll_interval).run(stop)
+        exit_code = ETLWatcher.configured(settings.etl, job).run(stop)
     else:
         report = job.run_once(stop)
         exit_code = report.exit_code

@@ -87,7 +87,7 @@ def _main(pipe: Connection, config: FluxForgeConfig, verbose: bool, quiet: bool)
     threading.Thread(target=listen, name="parent", daemon=True).start()
     try:
         job = ETLJob(config)
-        exit_code = ETLWatcher(job, poll_interval=config.etl.poll_interval).run(stop)
+        exit_code = ETLWatcher.configured(config.etl, job).run(stop)
         if finish.is_set():
             exit_code = max(exit_code, job.run_once().exit_code)
     except FluxForgeError as error:

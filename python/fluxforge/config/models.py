@@ -291,6 +291,9 @@ class ETLConfig(_Section):
         1024, ge=2, description="larger segments are taken in stretches that fit about this, MB"
     )
     poll_interval: float = Field(5, gt=0, description="pause between looks at ready/, s")
+    poll_interval_max: float = Field(
+        30, gt=0, description="the pause doubles up to this while there is nothing to do, s"
+    )
     lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
     single_worker: bool = Field(
         default=False,

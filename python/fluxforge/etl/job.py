@@ -17,21 +17,20 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from fluxforge._native import Xxh3
 from fluxforge.config import FluxForgeConfig
 from fluxforge.errors import (
     FluxForgeError,
     ObjectNotFoundError,
     SegmentError,
-    SegmentFormatError,
     SegmentNotFoundError,
 )
-from fluxforge.etl.claims import Claims
+from fluxforge.etl.backlog import Backlog, is_plain
+from fluxforge.etl.claims import Claim, Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
+from fluxforge.etl.registration import Registration
 from fluxforge.etl.tidy import Tidier
 from fluxforge.etl.worker import Worker
 from fluxforge.ledger import Commit, Ledger, describe_wire
-from fluxforge.segment import read_header
 from fluxforge.storage.base import StorageBackend
 from fluxforge.storage.factory import (
     create_storage_backend,
@@ -40,13 +39,11 @@ from fluxforge.storage.factory import (
     get_etl_input_path,
     get_etl_output_path,
     get_processing_path,
+    get_registration_key,
 )
 from fluxforge.storage.probe import require_honest
 
 log = logging.getLogger(__name__)
-
-_SUFFIX = ".ndjson"
-_PLAIN = "plain_"  # labels of files that have no header to give them one
 
 
 @dataclass(slots=True)
@@ -54,12 +51,14 @@ class JobReport:
     """What one pass over ready/ did.
 
     Attributes:
+        ready: Segments that it looked at.
         committed: Commits that this pass published.
-        already: Segments that were committed before and only had to be tidied.
+        already: Segments that were committed before and at most had to be tidied.
         held: Segments that another live worker holds.
         failures: Segment's key to the error that kept it in ready/.
     """
 
+    ready: int = 0
     committed: list[Commit] = field(default_factory=list)
     already: int = 0
     held: int = 0
@@ -124,9 +123,22 @@ class ETLJob:
             archive_path=get_archive_path(input_config, source),
             retention=config.etl.raw_retention,
         )
+        self._registration = Registration(
+            self._storage,
+            key=get_registration_key(input_config, source),
+            ledger=self._ledger,
+            lake=output.get_full_path(get_etl_output_path(output_config, source)),
+            removes_raw=config.etl.raw_retention != "keep",
+        )
+        self._backlog = Backlog(
+            self._storage,
+            path=self._ready_path,
+            look=self._claims.look,
+            fresh_seconds=config.etl.poll_interval,
+        )
         self._keeps_raw = config.etl.raw_retention == "keep"
-        # Raw that stays in ready/ although it is committed, with its size.
-        self._kept: set[tuple[str, int]] = set()
+        self._cleared_litter = False
+        self._stop: threading.Event | None = None
 
     @property
     def ready(self) -> str:
@@ -148,9 +160,12 @@ class ETLJob:
             require_honest(storage)
             del self._unprobed[place]
         report = JobReport()
-        for key in self._list_ready():
+        self._stop = stop
+        for key in self._backlog:
             if stop is not None and stop.is_set():
                 break
+            self._registration.require()
+            report.ready += 1
             try:
                 self._process(key, report)
             except (ObjectNotFoundError, SegmentNotFoundError):
@@ -161,87 +176,67 @@ class ETLJob:
             except Exception as error:
                 log.exception("%s could not be processed and stays where it is", key)
                 report.failures[key] = error
-        self._clear_litter()
+        if report.ready or not self._cleared_litter:
+            self._clear_litter()
+            self._cleared_litter = True
         return report
 
-    def _list_ready(self) -> list[str]:
-        keys = self._storage.list_files(self._ready_path, f"*{_SUFFIX}")
-        if not self._keeps_raw:
-            return keys
-        return [key for key in keys if (key, self._storage.size(key)) not in self._kept]
-
     def _process(self, key: str, report: JobReport) -> None:
-        segment, uid = self._identify(key)
-        if commit := self._ledger.find(segment, uid):
+        segment, uid = self._backlog.identify(key)
+        if self._keeps_raw and (commit := self._ledger.find(segment, uid)):
+            # Most of what lies there is committed: not worth a claim.
             report.already += 1
-            self._finish(key, commit)
+            self._keep(key, commit)
             return
         claim = self._claims.acquire(segment, uid)
         if claim is None:
             report.held += 1
+            self._backlog.scatter()
             return
         try:
-            with self._claims.alive(claim):
-                commit = self._commit(key, segment, uid, report)
+            commit = self._commit(key, claim, report)
+            self._tidier.tidy(key, commit)
         except Exception:
-            self._claims.clear(segment, uid)
+            self._claims.release(claim)
             raise
-        self._finish(key, commit)
+        self._claims.clear(segment, uid)
+        if self._keeps_raw:
+            self._keep(key, commit)
 
-    def _commit(self, key: str, segment: str, uid: str, report: JobReport) -> Commit:
-        # The previous owner may have committed between the look and the claim.
-        if commit := self._ledger.find(segment, uid):
+    def _commit(self, key: str, claim: Claim, report: JobReport) -> Commit:
+        # Not before the claim: whoever held it until now may have committed in between.
+        if commit := self._ledger.find(claim.segment, claim.uid):
+            report.already += 1
             return commit
-        self._storage.ensure_durable(key)
-        ours = self._pipeline.run(key, segment=segment, uid=uid)
-        self._must_be_unchanged(key, ours)
-        commit = self._ledger.publish(ours)
+        with self._claims.alive(claim, self._stop):
+            self._storage.ensure_durable(key)
+            ours = self._pipeline.run(key, segment=claim.segment, uid=claim.uid)
+            self._must_be_unchanged(key, ours)
+            commit = self._ledger.publish(ours)
         if commit is ours:
             report.committed.append(commit)
             _log(commit)
         return commit
 
-    def _identify(self, key: str) -> tuple[str, str]:
-        """Return the segment's label and identity: line 1's, or both from the content's hash.
-
-        Whatever a file is called, one content is committed once.
-        """
-        chunks = self._storage.read_chunks(key)
-        first = next(chunks, b"")
-        try:
-            header = read_header(first.partition(b"\n")[0])
-        except SegmentFormatError as error:
-            raise SegmentFormatError(f"{key}: {error}") from error
-        if header is not None:
-            return header.name.removesuffix(_SUFFIX), header.uid
-        digest = Xxh3()
-        digest.update(first)
-        for chunk in chunks:
-            digest.update(chunk)
-        uid = digest.hexdigest()
-        return f"{_PLAIN}{uid}", uid
-
     def _must_be_unchanged(self, key: str, commit: Commit) -> None:
         """Raise if the file was still being written: a sealed segment never changes."""
-        is_plain = commit.segment.startswith(_PLAIN)
+        if commit.raw.sealed and not commit.raw.damaged:
+            return
         if self._storage.size(key) != commit.raw.bytes or (
-            is_plain and commit.raw.xxh3 != commit.uid
+            is_plain(commit.segment) and commit.raw.xxh3 != commit.uid
         ):
             raise SegmentError(
                 f"{key} changed while it was read; it stays for the next look. Bring files into "
                 "this directory by renaming them, not by copying."
             )
 
-    def _finish(self, key: str, commit: Commit) -> None:
-        self._tidier.tidy(key, commit)
-        self._claims.clear(commit.segment, commit.uid)
-        if self._keeps_raw:
-            self._kept.add((key, commit.raw.bytes))
+    def _keep(self, key: str, commit: Commit) -> None:
+        self._backlog.keep(key, commit.raw.bytes if is_plain(commit.segment) else None)
 
     def _clear_litter(self) -> None:
         """Remove claims that outlived their segment: their owner died while tidying."""
-        for segment, uid in self._claims.segments():
-            if self._ledger.find(segment, uid):
+        for segment, uid in self._claims.known():
+            if not self._backlog.holds(segment) and self._ledger.find(segment, uid):
                 self._claims.clear(segment, uid)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
+from fluxforge.errors import ObjectNotFoundError
 from fluxforge.ledger.commit import Commit
 from fluxforge.storage.base import StorageBackend
+
+_LAKE = "lake.id"
 
 
 class Ledger:
@@ -48,6 +52,19 @@ class Ledger:
         """Yield all commits in the order of their segments' names."""
         for key in self._storage.list_files(self._path, "*.json"):
             yield self._read(key)
+
+    def lake(self) -> str:
+        """Return the lake's own identity, made on first asking; a copy of the lake keeps it."""
+        key = f"{self._path}/{_LAKE}"
+        try:
+            self._storage.ensure_durable(key)
+            return self._storage.read_bytes(key).decode()
+        except ObjectNotFoundError:
+            lake = secrets.token_hex(16)
+        if self._storage.create_new(lake.encode(), key):
+            return lake
+        self._storage.ensure_durable(key)
+        return self._storage.read_bytes(key).decode()
 
     def _read(self, key: str) -> Commit:
         return Commit.from_json(self._storage.read_bytes(key), key=key)

@@ -4,7 +4,7 @@ The path functions are pure: same configuration, same key, no storage asked. Key
 to the storage's root; ``StorageBackend.get_full_path`` makes paths or URIs of them.
 
     raw/active/coinbase       raw/ready/coinbase        raw/processing/coinbase
-    raw/archive/coinbase      raw/quarantine/coinbase
+    raw/archive/coinbase      raw/quarantine/coinbase   raw/_lakes/coinbase.json
     processed/coinbase/level2   processed/coinbase/_commits   processed/coinbase/_rejects
 """
 
@@ -21,6 +21,7 @@ from fluxforge.storage.keys import check_key
 from fluxforge.storage.local import LocalStorage
 
 COMMITS = "_commits"
+_LAKES = "_lakes"
 
 
 def create_storage_backend(config: StorageConfig) -> StorageBackend:
@@ -79,6 +80,11 @@ def get_archive_path(config: StorageConfig, source: str) -> str:
 def get_quarantine_path(config: StorageConfig, source: str) -> str:
     """Return where damaged segments are kept."""
     return _raw(config, config.paths.quarantine_subdir, source)
+
+
+def get_registration_key(config: StorageConfig, source: str) -> str:
+    """Return where it is written down which lake a source's segments become."""
+    return f"{_key(config.paths.raw_dir, _LAKES, source)}.json"
 
 
 def get_etl_output_path(config: StorageConfig, source: str, table: str | None = None) -> str:
