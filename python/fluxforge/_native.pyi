@@ -140,6 +140,9 @@ class Recovered:
     @property
     def cut_bytes(self) -> int: ...
     @property
+    def damaged(self) -> bool:
+        """Something is missing, or may be, that had been proved once: a person should look."""
+    @property
     def detail(self) -> str: ...
 
 def recover(active_dir: str, ready_dir: str, quarantine_dir: str) -> list[Recovered]:

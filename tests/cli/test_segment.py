@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -139,6 +140,16 @@ def test_missing_files_and_directories_are_usage_errors(tmp_path, command, verb)
     assert "no file is there" in err
     code, _, err = command(verb, tmp_path)
     assert (code, "is a directory" in err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "check", "recover"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path, command, verb):
+    pipe = tmp_path / "pipe.ndjson"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero"):
+        code, out, err = command(verb, path)
+        assert (code, out) == (2, "")
+        assert "is no regular file" in err
 
 
 def test_check_goes_on_after_a_bad_one_and_the_worst_decides(tmp_path, command):

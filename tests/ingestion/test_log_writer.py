@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import probing
+import segment_bytes
 import written_segment
 from fluxforge.errors import (
     ConfigError,
@@ -93,6 +95,25 @@ def test_the_seal_says_what_durable_meant(tmp_path: Path, durability: Any) -> No
         writer.append(b"{}", capture_ns=NOW, conn="c")
     (segment,) = written_segment.read_all(tmp_path / "ready")
     assert segment.seal["durability"] == durability
+    assert segment.header["durability"] == durability
+
+
+@pytest.mark.parametrize("is_harmed", [False, True])
+def test_recovery_that_found_damage_is_an_error_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_harmed: bool
+) -> None:
+    segment = segment_bytes.SegmentBytes()
+    for number in range(3):
+        segment.frames(segment_bytes.envelope(b'"quarantine %d"' % number))
+        segment.checkpoint()
+    data = segment.data.replace(b"quarantine 1", b"quarantine X" if is_harmed else b"quarantine 1")
+    (tmp_path / "active").mkdir()
+    (tmp_path / "active/segment_20251203T14_00001.ndjson").write_bytes(data)
+    with caplog.at_level(logging.INFO), make(tmp_path) as writer:
+        (recovered,) = writer.recovered
+    assert (recovered.outcome, recovered.damaged) == ("sealed", is_harmed)
+    (told,) = [one for one in caplog.records if "recovered segment" in one.message]
+    assert told.levelno == (logging.ERROR if is_harmed else logging.INFO)
 
 
 def test_without_records_there_is_no_segment(tmp_path: Path) -> None:

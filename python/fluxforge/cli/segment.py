@@ -7,6 +7,7 @@ Exit codes: 0 whole (or growing under a living writer); 1 damaged, cut off or wi
 from __future__ import annotations
 
 import itertools
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +114,8 @@ def recover(
     _tell_copy(file, copy, as_json=as_json)
     if copy["outcome"] == "locked":
         raise typer.Exit(2)
-    raise typer.Exit(0 if copy["outcome"] == "sealed" and verdict != "damaged" else 1)
+    is_saved = copy["outcome"] == "sealed" and not copy["damaged"]
+    raise typer.Exit(0 if is_saved and verdict != "damaged" else 1)
 
 
 class _RefusedError(SegmentError):
@@ -134,6 +136,12 @@ def _inspect(file: Path) -> Inspection:
 
     inspector = SegmentInspector()
     try:
+        mode = file.stat().st_mode
+        # A pipe would be waited for, a device might never end.
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise _RefusedError(
+                f"{file} is no regular file: copy what it gives to a file, and name that"
+            )
         is_archive = file.suffix == _ZSTD
         # Before reading: a writer that ends meanwhile has sealed what is read then.
         writer_lives = not is_archive and file.is_file() and segment_has_writer(str(file))

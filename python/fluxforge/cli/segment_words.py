@@ -70,6 +70,7 @@ class Copy(TypedDict):
     path: NotRequired[str]
     frames: NotRequired[int]
     cut_bytes: NotRequired[int]
+    damaged: NotRequired[bool]
     kept: NotRequired[list[str]]
     detail: NotRequired[str]
 

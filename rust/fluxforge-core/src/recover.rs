@@ -33,19 +33,20 @@
 //! A crash before 2 leaves the old file, after it a sealed one. A sealed file is copied byte for
 //! byte, so any number of recoveries after one another end in the same segment.
 
+mod closing;
 mod connections;
 mod file;
 mod neighbours;
+mod quarantine;
 mod rewrite;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::segment::SegmentError;
-use crate::vfs::{Vfs, VfsFile, read_to_end};
+use crate::vfs::{Vfs, VfsFile};
 
 pub use file::{FileOutcome, RecoveredFile, recover_file};
 
@@ -92,6 +93,8 @@ pub struct Recovered {
     pub frames: u64,
     /// Bytes after the last checkpoint, which nobody had been told were durable.
     pub cut_bytes: u64,
+    /// Whether something was lost, or may be, that had been proved once: a person should look.
+    pub is_damaged: bool,
     /// What a person should know, if anything.
     pub detail: String,
 }
@@ -124,6 +127,7 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             outcome: Outcome::Locked,
             frames: 0,
             cut_bytes: 0,
+            is_damaged: false,
             detail: String::new(),
         };
         if stuck.contains(&writer) {
@@ -141,7 +145,8 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             }
             let Some(header) = header else {
                 "its header is damaged".clone_into(&mut entry.detail);
-                return quarantine(vfs, place, file.as_ref(), &path)
+                entry.is_damaged = true;
+                return quarantine::take_in(vfs, &place.quarantine, file.as_ref(), &path)
                     .map(|()| Some(Outcome::Quarantined));
             };
             let plan = Plan {
@@ -183,15 +188,17 @@ fn close(
     match rewritten {
         Rewritten::Sealed(closed) => {
             entry.frames = closed.frames;
-            entry.cut_bytes = closed.cut_bytes;
-            entry.detail = closed.detail;
+            entry.cut_bytes = closed.findings.cut_bytes;
+            entry.is_damaged = closed.findings.is_damaged;
+            entry.detail = closed.findings.detail();
             closed.segment.publish(vfs, &place.ready)?;
             Ok(Outcome::Sealed)
         }
         Rewritten::Empty => remove(vfs, path).map(|()| Outcome::Empty),
         Rewritten::Unprovable => {
             "no checkpoint in it proves anything".clone_into(&mut entry.detail);
-            quarantine(vfs, place, file, path).map(|()| Outcome::Quarantined)
+            entry.is_damaged = true;
+            quarantine::take_in(vfs, &place.quarantine, file, path).map(|()| Outcome::Quarantined)
         }
     }
 }
@@ -205,47 +212,6 @@ fn take_lock(file: &dyn VfsFile, path: &Path) -> Result<Option<bool>, SegmentErr
         .is_at(path)
         .map_err(SegmentError::io("look up", path))?
         .then_some(true))
-}
-
-/// Moves a locked file to quarantine/, under its own name or the next that no other content has.
-fn quarantine(
-    vfs: &dyn Vfs,
-    place: &Place,
-    file: &dyn VfsFile,
-    path: &Path,
-) -> Result<(), SegmentError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let names = (1_u64..).map(|n| format!("{name}.{n}"));
-    for name in std::iter::once(name.to_string()).chain(names) {
-        let target = place.quarantine.join(name);
-        match vfs.link(path, &target) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let is_kept = is_kept_at(vfs, file, &target);
-                if !is_kept.map_err(SegmentError::io("compare with", &target))? {
-                    continue;
-                }
-            }
-            linked => linked.map_err(SegmentError::io("move a damaged segment to", &target))?,
-        }
-        break;
-    }
-    vfs.sync_dir(&place.quarantine)
-        .map_err(SegmentError::io("sync directory", &place.quarantine))?;
-    remove(vfs, path)
-}
-
-/// Says whether a file's bytes lie at a path, and makes them durable there: the file is about to
-/// go.
-fn is_kept_at(vfs: &dyn Vfs, file: &dyn VfsFile, target: &Path) -> io::Result<bool> {
-    if file.is_at(target)? {
-        return Ok(true);
-    }
-    let mut kept = vfs.open(target)?;
-    let is_same = kept.len()? == file.len()? && read_to_end(kept.as_ref())? == read_to_end(file)?;
-    if is_same {
-        kept.sync_data()?;
-    }
-    Ok(is_same)
 }
 
 pub(crate) fn remove(vfs: &dyn Vfs, path: &Path) -> Result<(), SegmentError> {

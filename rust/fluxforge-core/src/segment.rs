@@ -22,7 +22,9 @@
 //! "checkpoint":n}`: the disk failed under that other segment, whatever it holds after its
 //! checkpoint `n` was written again here and must be cut there. `open`, where there are any, maps
 //! the connections that were open when the segment before was closed to the times of their last
-//! records: a crash before the first group here must still end them in a `gap`.
+//! records: a crash before the first group here must still end them in a `gap`. `durability`, which
+//! early files lack, is `fsync` or `os`: what the writer means by durable, should it not come to
+//! the seal.
 //!
 //! **Times** are RFC 3339 in UTC with nine digits, always 30 bytes:
 //! `2025-12-03T14:00:00.123456789Z`.

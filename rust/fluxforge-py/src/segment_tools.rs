@@ -77,6 +77,7 @@ pub(crate) fn recover_segment(
             "path": copy.path.to_string_lossy(),
             "frames": copy.frames,
             "cut_bytes": copy.cut_bytes,
+            "damaged": copy.is_damaged,
             "kept": copy.kept.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
             "detail": copy.detail,
         }),

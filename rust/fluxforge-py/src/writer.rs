@@ -206,6 +206,7 @@ pub(crate) struct Recovered {
     outcome: &'static str,
     frames: u64,
     cut_bytes: u64,
+    damaged: bool,
     detail: String,
 }
 
@@ -223,6 +224,7 @@ impl From<&recover::Recovered> for Recovered {
             },
             frames: one.frames,
             cut_bytes: one.cut_bytes,
+            damaged: one.is_damaged,
             detail: one.detail.clone(),
         }
     }
@@ -237,11 +239,12 @@ impl Recovered {
             outcome,
             frames,
             cut_bytes,
+            damaged,
             detail,
         } = self;
         format!(
             "Recovered(name={name:?}, uid={uid:?}, outcome={outcome:?}, frames={frames}, \
-             cut_bytes={cut_bytes}, detail={detail:?})"
+             cut_bytes={cut_bytes}, damaged={damaged}, detail={detail:?})"
         )
     }
 }

@@ -374,9 +374,7 @@ def _bytes(mebibytes: float, key: str) -> int:
 
 
 def _log_recovered(one: Recovered) -> None:
-    level = logging.INFO if one.outcome in {"sealed", "empty", "locked"} else logging.ERROR
-    if one.outcome == "sealed" and "quarantine" in one.detail:
-        level = logging.ERROR
+    level = logging.ERROR if one.damaged or one.outcome == "failed" else logging.INFO
     _log.log(
         level,
         "recovered segment %s: %s, %d frames%s",

@@ -97,8 +97,9 @@ impl Counter {
         for dir in [&place.active, &place.ready, &place.quarantine] {
             for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
                 let taken = SegmentName::parse(&name).filter(|name| name.writer == counter.writer);
-                counter.next =
-                    taken.map_or(counter.next, |name| counter.next.max(name.counter + 1));
+                // No writer comes to the greatest number: whoever gave that name takes no turn.
+                let after = taken.and_then(|name| name.counter.checked_add(1));
+                counter.next = counter.next.max(after.unwrap_or(0));
             }
         }
         Ok(counter)
@@ -136,9 +137,10 @@ impl Counter {
         now: Hour,
     ) -> Result<(String, Hour), SegmentError> {
         let hour = self.hour.max(now);
+        let next = self.next.checked_add(1).ok_or_else(|| self.exhausted())?;
         let fields = Fields {
             format: FORMAT,
-            next: self.next + 1,
+            next,
             hour,
         };
         let text = serde_json::to_vec(&Line { counter: fields }).expect("numbers");
@@ -149,9 +151,21 @@ impl Counter {
             counter: self.next,
             writer: self.writer.clone(),
         };
-        self.next += 1;
+        self.next = next;
         self.hour = hour;
         Ok((taken.to_string(), hour))
+    }
+
+    #[cold]
+    fn exhausted(&self) -> SegmentError {
+        SegmentError::Damaged {
+            path: self.path.clone(),
+            detail: format!(
+                "{} is the last number that a segment can have: take the segment with the number \
+                 before it out of active, ready and quarantine, and write a lower next",
+                self.next
+            ),
+        }
     }
 
     fn replace(&self, vfs: &dyn Vfs, text: &[u8]) -> io::Result<()> {
@@ -167,5 +181,33 @@ impl Counter {
         file.sync_data()?;
         vfs.rename(&fresh, &self.path)?;
         vfs.sync_dir(self.path.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::faulty::FaultyVfs;
+
+    #[test]
+    fn the_greatest_number_is_no_number_to_go_on_from() {
+        let place = Place {
+            active: "/a".into(),
+            ready: "/r".into(),
+            quarantine: "/q".into(),
+        };
+        let vfs = FaultyVfs::new();
+        for dir in [&place.active, &place.ready, &place.quarantine] {
+            vfs.mkdir(dir).unwrap();
+        }
+        let name = |counter: u64| format!("/r/segment_20251203T14_{counter:05}.ndjson");
+        vfs.put(Path::new(&name(u64::MAX)), b"");
+        let mut counter = Counter::load(&vfs, &place, None).unwrap();
+        let (taken, _) = counter.take(&vfs, Hour::of(0)).unwrap();
+        assert_eq!(taken, "segment_19700101T00_00001.ndjson");
+        vfs.put(Path::new(&name(u64::MAX - 1)), b"");
+        let mut counter = Counter::load(&vfs, &place, None).unwrap();
+        let refused = counter.take(&vfs, Hour::of(0)).unwrap_err();
+        assert!(refused.to_string().contains("last number"), "{refused}");
     }
 }

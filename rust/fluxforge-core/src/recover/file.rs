@@ -38,6 +38,8 @@ pub struct RecoveredFile {
     pub frames: u64,
     /// Bytes of the file that are not in it.
     pub cut_bytes: u64,
+    /// Whether something is missing that had been proved once.
+    pub is_damaged: bool,
     /// The files beside it in which damaged bytes are kept.
     pub kept: Vec<PathBuf>,
     /// What a person should know, if anything.
@@ -82,9 +84,10 @@ pub fn recover_file(vfs: &dyn Vfs, path: &Path, into: &Path) -> Result<FileOutco
             Rewritten::Sealed(closed) => FileOutcome::Sealed(RecoveredFile {
                 path: closed.segment.publish_as(vfs, into, name)?,
                 frames: closed.frames,
-                cut_bytes: closed.cut_bytes,
-                kept: closed.kept,
-                detail: closed.detail,
+                cut_bytes: closed.findings.cut_bytes,
+                is_damaged: closed.findings.is_damaged,
+                detail: closed.findings.detail(),
+                kept: closed.findings.kept,
             }),
             Rewritten::Empty => FileOutcome::Empty,
             Rewritten::Unprovable => FileOutcome::Unprovable,

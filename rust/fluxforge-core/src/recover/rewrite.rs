@@ -1,24 +1,17 @@
 //! Copies what a segment proves to a fresh file, and closes that.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
-
 use super::OpenConnections;
+use super::closing::{Closing, Findings};
 use crate::append::active::{ActiveSegment, WriteFault};
 use crate::seal::SealedSegment;
 use crate::segment::{
-    Checkpoint, Durability, GroupReader, Header, Opening, Piece, SegmentError, Tally,
-    parse_timestamp, push_event,
+    Body, Checkpoint, Durability, GroupReader, Header, Opening, Piece, Record, SegmentError, Tally,
+    parse_timestamp,
 };
-use crate::vfs::{Vfs, VfsFile, append_all, read_to_end};
-
-/// Torn bytes up to this many stand in the event that cuts them; more go to quarantine.
-const CUT_INLINE: usize = 4 << 20;
+use crate::vfs::{Vfs, VfsFile};
 
 /// How a segment is to be closed.
 #[derive(Debug)]
@@ -48,16 +41,12 @@ pub(crate) enum Rewritten {
 /// A segment that was closed for its writer.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    /// The fresh file.
+    /// The sealed file.
     pub(crate) segment: SealedSegment,
     /// Its frames.
     pub(crate) frames: u64,
-    /// Bytes of the old file that are not in it.
-    pub(crate) cut_bytes: u64,
-    /// The files in which damaged bytes are kept.
-    pub(crate) kept: Vec<PathBuf>,
     /// What a person should know.
-    pub(crate) detail: String,
+    pub(crate) findings: Findings,
 }
 
 /// Makes a sealed copy of what the file at `path` proves, whose lock the caller holds, and lets it
@@ -95,7 +84,10 @@ fn try_rewrite(
     {
         match piece {
             // It was written again in the segment that goes on from there.
-            Piece::Group { checkpoint, .. } if plan.cut.is_some_and(|cut| checkpoint.n > cut) => {
+            Piece::Group {
+                lines, checkpoint, ..
+            } if plan.cut.is_some_and(|cut| checkpoint.n > cut) => {
+                copy.tell_corrupt(Some((&checkpoint, frames_in(&lines))));
                 break;
             }
             Piece::Group {
@@ -103,7 +95,6 @@ fn try_rewrite(
             } => copy.group(lines, &checkpoint)?,
             Piece::Corrupt { offset, bytes } => copy.corrupt(offset, &bytes)?,
             Piece::Seal(seal) => copy.sealed = Some(seal.durability),
-            Piece::Tail { .. } if plan.cut.is_some() => {}
             Piece::Tail { offset, bytes } => copy.tail(offset, &bytes)?,
         }
     }
@@ -120,17 +111,12 @@ struct Copy<'a> {
     fresh: Option<ActiveSegment>,
     /// The old file's seal, which makes the copy end as it did.
     sealed: Option<Durability>,
-    last_ns: i64,
-    mono_ns: u64,
-    proved_frames: u64,
-    /// Where corrupt bytes were found that no group has followed yet, and how many.
-    corrupt: Option<(u64, usize)>,
+    /// The last checkpoint that was proved.
+    last: Option<Checkpoint>,
+    /// Corrupt bytes that no group has followed yet: where, how many, and where they are kept.
+    corrupt: Option<(u64, usize, String)>,
     /// The group that ends the fresh file.
-    closing: Vec<u8>,
-    closing_tally: Tally,
-    cut_bytes: u64,
-    kept: Vec<PathBuf>,
-    detail: Vec<String>,
+    closing: Closing<'a>,
 }
 
 impl<'a> Copy<'a> {
@@ -141,7 +127,8 @@ impl<'a> Copy<'a> {
         plan: &'a Plan<'a>,
         open: &'a mut OpenConnections,
     ) -> Self {
-        let last_ns = parse_timestamp(header.created.as_bytes()).unwrap_or(0);
+        let mut closing = Closing::new(vfs, plan, name_of(path));
+        closing.last_ns = parse_timestamp(header.created.as_bytes()).unwrap_or(0);
         open.carry(&header);
         Self {
             vfs,
@@ -151,15 +138,9 @@ impl<'a> Copy<'a> {
             header,
             fresh: None,
             sealed: None,
-            last_ns,
-            mono_ns: 0,
-            proved_frames: 0,
+            last: None,
             corrupt: None,
-            closing: Vec::new(),
-            closing_tally: Tally::default(),
-            cut_bytes: 0,
-            kept: Vec::new(),
-            detail: Vec::new(),
+            closing,
         }
     }
 
@@ -169,7 +150,7 @@ impl<'a> Copy<'a> {
         if self.fresh.is_none() {
             let mut rebuilt = Vec::new();
             if !is_header {
-                // Line 1 can be read, or we would not be here; its own proof was lost.
+                self.distrust_header();
                 self.header.push(&mut rebuilt);
             }
             let line = if is_header { &lines } else { &rebuilt };
@@ -183,51 +164,57 @@ impl<'a> Copy<'a> {
             )?);
         }
         let tally = self.open.follow(&lines);
-        if let Some((offset, bytes)) = self.corrupt.take() {
-            let before = proof.frames.saturating_sub(tally.frames);
-            let lost = before.saturating_sub(self.proved_frames);
-            self.detail.push(format!(
-                "{bytes} corrupt bytes at {offset}, {lost} frames, lie in quarantine"
-            ));
-            self.event(&json!({
-                "kind": "corrupt", "offset": offset, "bytes": bytes, "frames": lost,
-                "quarantined": self.kept_name(offset, "corrupt"),
-            }));
-        }
+        self.tell_corrupt(Some((proof, tally.frames)));
         if let (Some(fresh), false) = (&mut self.fresh, is_header) {
             commit(fresh, &mut lines, &tally, proof.mono_ns)?;
         }
-        self.last_ns = tally
-            .span
-            .map_or(self.last_ns, |(_, last)| last.max(self.last_ns));
-        self.mono_ns = proof.mono_ns;
-        self.proved_frames = proof.frames;
+        if let Some((_, last)) = tally.span {
+            self.closing.last_ns = last.max(self.closing.last_ns);
+        }
+        self.last = Some(*proof);
         Ok(())
+    }
+
+    /// Line 1 can be read, or we would not be here; its own proof was lost, so it may say what its
+    /// writer did not. With a proof of its own, an order to cut another segment would be obeyed.
+    fn distrust_header(&mut self) {
+        if self.header.continues.take().is_some() {
+            self.closing.findings.say(
+                "its first line is not proved: which segment it continues is not repeated".into(),
+            );
+        }
     }
 
     fn corrupt(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SegmentError> {
-        self.keep(&self.kept_name(offset, "corrupt"), bytes)?;
-        self.corrupt = Some((offset, bytes.len()));
+        let kept = self.closing.keep(offset, "corrupt", bytes)?;
+        self.corrupt = Some((offset, bytes.len(), kept));
         Ok(())
     }
 
+    /// Says what is known of the corrupt bytes before a group with so many frames, or before the
+    /// end.
+    fn tell_corrupt(&mut self, before: Option<(&Checkpoint, u64)>) {
+        if let Some((offset, bytes, kept)) = self.corrupt.take() {
+            let proved = self.last.map_or(0, |last| last.frames);
+            let lost = before.map(|(next, frames)| {
+                let before = next.frames.saturating_sub(frames);
+                before.saturating_sub(proved)
+            });
+            self.closing.corrupt(offset, bytes, &kept, lost);
+        }
+    }
+
     fn tail(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SegmentError> {
-        if self.fresh.is_none() {
+        let Some(last) = self.last else {
             // Nothing was proved: the whole file goes to quarantine as it is.
             return Ok(());
+        };
+        match self.plan.cut {
+            None => self.closing.torn(offset, bytes),
+            Some(cut) if last.n < cut => self.corrupt(offset, bytes),
+            // It was written again in the segment that goes on from there.
+            Some(_) => Ok(()),
         }
-        self.cut_bytes = bytes.len() as u64;
-        self.detail.push(format!("{} torn bytes cut", bytes.len()));
-        let mut event = json!({ "kind": "cut", "offset": offset, "bytes": bytes.len() });
-        if bytes.len() <= CUT_INLINE {
-            event["raw_b64"] = STANDARD.encode(bytes).into();
-        } else {
-            let name = self.kept_name(offset, "cut");
-            self.keep(&name, bytes)?;
-            event["quarantined"] = name.into();
-        }
-        self.event(&event);
-        Ok(())
     }
 
     /// Says what there is to say, and lets the fresh file take the old one's place.
@@ -235,24 +222,20 @@ impl<'a> Copy<'a> {
         let Some(mut fresh) = self.fresh.take() else {
             return Ok(Rewritten::Unprovable);
         };
+        self.tell_corrupt(None);
         if let Some(checkpoint) = self.plan.cut {
             let old_len = old.len().map_err(SegmentError::io("look up", self.path))?;
-            self.cut_bytes = old_len.saturating_sub(fresh.len());
-            self.detail.push(format!(
-                "cut at checkpoint {checkpoint}, where the disk failed"
-            ));
+            self.cut_at(checkpoint, old_len.saturating_sub(fresh.len()));
         } else if self.plan.ends_connections && self.sealed.is_none() {
-            self.open.end(&mut self.closing, &mut self.closing_tally);
+            self.closing.end_connections(self.open);
         }
-        if !self.closing.is_empty() {
-            commit(
-                &mut fresh,
-                &mut self.closing,
-                &self.closing_tally,
-                self.mono_ns,
-            )?;
+        let Closing { lines, tally, .. } = &mut self.closing;
+        if !lines.is_empty() {
+            let mono_ns = self.last.map_or(0, |last| last.mono_ns);
+            commit(&mut fresh, lines, tally, mono_ns)?;
         }
-        if fresh.tally().frames + fresh.tally().events == 0 {
+        // Lines that a checkpoint proves are kept, also where no reader of ours knows what they are.
+        if fresh.last_checkpoint() == 0 {
             super::remove(self.vfs, fresh.path())?;
             return Ok(Rewritten::Empty);
         }
@@ -260,17 +243,29 @@ impl<'a> Copy<'a> {
         Ok(Rewritten::Sealed(Box::new(Closed {
             segment: self.close(fresh)?,
             frames,
-            cut_bytes: self.cut_bytes,
-            detail: self.detail.join("; "),
-            kept: self.kept,
+            findings: self.closing.findings,
         })))
+    }
+
+    fn cut_at(&mut self, checkpoint: u64, bytes: u64) {
+        let findings = &mut self.closing.findings;
+        findings.cut_bytes = bytes;
+        findings.say(format!(
+            "cut at checkpoint {checkpoint}, where the disk failed"
+        ));
+        let last = self.last.map_or(0, |last| last.n);
+        if last < checkpoint {
+            findings.is_damaged = true;
+            findings.say(format!("nothing after checkpoint {last} is proved"));
+        }
     }
 
     /// Syncs the fresh file while it is hidden, then gives it the name.
     fn close(&self, fresh: ActiveSegment) -> Result<SealedSegment, SegmentError> {
         let hidden = fresh.path().to_owned();
+        let meant = self.sealed.or(self.header.durability);
         let mut sealed = fresh
-            .seal(self.sealed.unwrap_or(Durability::Fsync))
+            .seal(meant.unwrap_or(Durability::Fsync))
             .map_err(|unsealed| refused(unsealed.fault, &hidden))?;
         if self.plan.apart.is_some() {
             return Ok(sealed);
@@ -285,48 +280,18 @@ impl<'a> Copy<'a> {
             .map_err(SegmentError::io("sync directory", dir))?;
         Ok(sealed)
     }
-
-    /// An event at the time of the last record: recovery has no clock.
-    fn event(&mut self, event: &serde_json::Value) {
-        push_event(
-            &mut self.closing,
-            self.last_ns,
-            None,
-            event.to_string().as_bytes(),
-        );
-        self.closing_tally.event(self.last_ns);
-    }
-
-    fn kept_name(&self, offset: u64, what: &str) -> String {
-        format!("{}.{offset}.{what}", name_of(self.path))
-    }
-
-    /// Keeps bytes in a file of their own, durable on return. They may be there already.
-    fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), SegmentError> {
-        let (vfs, dir) = (self.vfs, self.plan.quarantine);
-        let path = dir.join(name);
-        let write = || -> io::Result<()> {
-            if let Ok(mut file) = vfs.open(&path) {
-                if read_to_end(file.as_ref())? == bytes {
-                    file.sync_data()?;
-                    return vfs.sync_dir(dir);
-                }
-                drop(file);
-                vfs.unlink(&path)?;
-            }
-            let mut file = vfs.create_new(&path)?;
-            append_all(file.as_mut(), bytes)?;
-            file.sync_data()?;
-            vfs.sync_dir(dir)
-        };
-        write().map_err(SegmentError::io("keep damaged bytes in", &path))?;
-        self.kept.push(path);
-        Ok(())
-    }
 }
 
-fn name_of(path: &Path) -> Cow<'_, str> {
-    path.file_name().unwrap_or_default().to_string_lossy()
+fn frames_in(lines: &[u8]) -> u64 {
+    let records = lines.split(|&byte| byte == b'\n').filter_map(Record::read);
+    records
+        .filter(|record| matches!(record.body, Body::Frame(_)))
+        .count() as u64
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Where the fresh file grows.

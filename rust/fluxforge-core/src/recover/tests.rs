@@ -242,6 +242,129 @@ fn a_header_that_rotted_cuts_no_other_segment() {
     assert_eq!(published(&vfs, "segment_20251203T14_00002.ndjson").0, ["3"]);
 }
 
+/// Two groups that the second segment does not have, the last of them harmed: `more` says whether
+/// anything valid follows the harm.
+fn continued_and_harmed(vfs: &FaultyVfs, more: bool) -> Builder {
+    let mut first = Builder::new(1, 1, None).group(&["1"]).group(&["2", "3"]);
+    if more {
+        first = first.group(&["4"]);
+    }
+    let continues = crate::segment::Continues {
+        uid: first.header.uid.clone(),
+        checkpoint: 2,
+    };
+    let at = first.starts[2] + 60;
+    first.bytes[at] ^= 1;
+    first.put(vfs);
+    Builder::new(2, 2, Some(continues)).group(&["4"]).put(vfs);
+    first
+}
+
+#[test]
+fn a_damaged_group_of_a_continued_segment_is_kept_and_told() {
+    for more in [true, false] {
+        let vfs = disk();
+        let first = continued_and_harmed(&vfs, more);
+        let report = recover(&vfs, &place()).unwrap();
+        assert!(report[0].is_damaged, "{report:?}");
+        assert!(!report[1].is_damaged, "{report:?}");
+        let lost = if more { "2" } else { "an unknown number of" };
+        let told = format!("{lost} frames, lie in quarantine");
+        assert!(report[0].detail.contains(&told), "{}", report[0].detail);
+        let (frames, events) = published(&vfs, NAME);
+        assert_eq!((frames, events), (vec!["1".into()], vec!["corrupt".into()]));
+        let from = first.starts[2];
+        let kept = vfs.read(&place().quarantine.join(format!("{NAME}.{from}.corrupt")));
+        assert_eq!(kept.unwrap(), first.bytes[from..first.starts[3]]);
+        assert_eq!(published(&vfs, "segment_20251203T14_00002.ndjson").0, ["4"]);
+    }
+}
+
+#[test]
+fn a_continued_segment_that_ends_too_early_is_told_of() {
+    let vfs = disk();
+    let first = Builder::new(1, 1, None).group(&["1"]);
+    let continues = crate::segment::Continues {
+        uid: first.header.uid.clone(),
+        checkpoint: 2,
+    };
+    first.put(&vfs);
+    Builder::new(2, 2, Some(continues)).group(&["3"]).put(&vfs);
+    let report = recover(&vfs, &place()).unwrap();
+    assert!(report[0].is_damaged && !report[1].is_damaged, "{report:?}");
+}
+
+/// One bit of `continues` rots and line 1 still reads: the group after it proves the segment.
+#[test]
+fn a_header_that_rotted_is_given_no_proof_of_what_it_continues() {
+    let vfs = disk();
+    let other = Builder::new(1, 1, None).header.uid;
+    let continues = crate::segment::Continues {
+        uid: other,
+        checkpoint: 2,
+    };
+    let mut second = Builder::new(2, 2, Some(continues)).group(&["3"]);
+    let number = memchr::memmem::find(&second.bytes, b"\"checkpoint\":2").unwrap();
+    second.bytes[number + 13] = b'0';
+    second.put(&vfs);
+    let report = recover(&vfs, &place()).unwrap();
+    assert!(report[0].is_damaged, "{report:?}");
+    let published = vfs.read(&place().ready.join(&second.header.name)).unwrap();
+    let line = published.split(|&byte| byte == b'\n').next().unwrap();
+    let Opening::Segment(header) = Opening::read(line) else {
+        panic!("no header")
+    };
+    assert_eq!(header.continues, None);
+    assert_eq!(header.uid, second.header.uid);
+}
+
+#[test]
+fn the_seal_says_what_the_dead_writer_meant_by_durable() {
+    use crate::segment::Durability;
+    for (said, expected) in [
+        (None, "fsync"),
+        (Some(Durability::Fsync), "fsync"),
+        (Some(Durability::Os), "os"),
+    ] {
+        let vfs = disk();
+        let mut header = Builder::new(1, 1, None).header;
+        header.durability = said;
+        Builder::begin(header).group(&["1"]).put(&vfs);
+        recover(&vfs, &place()).unwrap();
+        let bytes = vfs.read(&place().ready.join(NAME)).unwrap();
+        let seal = bytes.split(|&byte| byte == b'\n').rev().nth(1).unwrap();
+        let expected = format!("\"durability\":\"{expected}\"}}}}");
+        assert!(seal.ends_with(expected.as_bytes()));
+    }
+}
+
+#[test]
+fn evidence_that_has_the_same_name_is_not_replaced() {
+    let vfs = disk();
+    let mut builder = Builder::new(1, 1, None)
+        .group(&["1"])
+        .group(&["2"])
+        .group(&["3"]);
+    let at = builder.starts[2];
+    let name = format!("{NAME}.{at}.corrupt");
+    vfs.put(&place().quarantine.join(&name), b"of another segment");
+    builder.bytes[at + 60] ^= 1;
+    // The last is the second once more: it is kept already.
+    for byte in [b'x', b'y', b'x'] {
+        builder.bytes[at + 61] = byte;
+        builder.put(&vfs);
+        recover(&vfs, &place()).unwrap();
+        vfs.unlink(&place().ready.join(NAME)).unwrap();
+    }
+    let names = vfs.list(&place().quarantine).unwrap();
+    assert_eq!(
+        names,
+        [name.clone(), format!("{name}.1"), format!("{name}.2")]
+    );
+    let first = vfs.read(&place().quarantine.join(&name)).unwrap();
+    assert_eq!(first, b"of another segment");
+}
+
 /// The limit is a process's own, so the test below runs in another.
 #[test]
 fn active_may_hold_more_segments_than_a_process_may_open() {
@@ -288,6 +411,16 @@ fn a_header_and_nothing_else_is_removed() {
     assert_eq!(recover(&vfs, &place()).unwrap()[0].outcome, Outcome::Empty);
     assert!(vfs.list(&place().active).unwrap().is_empty());
     assert!(vfs.list(&place().ready).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_proved_is_kept_whoever_can_read_it() {
+    let vfs = disk();
+    let strange = b"{\"capture_ts\":\"yesterday\",\"data\":1}\n";
+    Builder::new(1, 1, None).lines(strange).put(&vfs);
+    assert_eq!(recover(&vfs, &place()).unwrap()[0].outcome, Outcome::Sealed);
+    let bytes = vfs.read(&place().ready.join(NAME)).unwrap();
+    assert!(memchr::memmem::find(&bytes, strange).is_some());
 }
 
 #[test]

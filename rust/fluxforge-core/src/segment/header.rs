@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Durability;
 use super::time::timestamp;
 
 /// The format this version writes, and the newest it reads.
@@ -86,6 +87,9 @@ pub struct Header {
     /// of its last record.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<String, String>,
+    /// What its writer means by "durable". Files from before this was said do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
 }
 
 /// What a file's first line makes of it.
@@ -130,6 +134,7 @@ impl Header {
             created: timestamp(created_ns),
             continues,
             open: BTreeMap::new(),
+            durability: None,
         }
     }
 
@@ -183,6 +188,16 @@ mod tests {
         header().push(&mut line);
         assert!(line.starts_with(b"{\"segment\":{\"format\":1,\"name\":\"segment_"));
         assert_eq!(Opening::read(&line), Opening::Segment(header()));
+    }
+
+    #[test]
+    fn line_one_may_say_what_durable_means() {
+        let mut line = Vec::new();
+        let mut said = header();
+        said.durability = Some(Durability::Os);
+        said.push(&mut line);
+        assert!(line.ends_with(b",\"durability\":\"os\"}}\n"));
+        assert_eq!(Opening::read(&line), Opening::Segment(said));
     }
 
     #[test]

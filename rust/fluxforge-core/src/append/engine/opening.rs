@@ -73,6 +73,7 @@ impl Engine {
         let writer = config.writer.as_deref();
         let mut header = Header::new(name.clone(), uid, &config.source, writer, now_ns, continues);
         header.open = self.connections.to_header();
+        header.durability = Some(config.durability);
         let mut line = Vec::with_capacity(256);
         header.push(&mut line);
         let opened_ns = self.clock.mono_ns();
