@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fluxforge._native import ParsedSegment, SegmentWriter
 from fluxforge.etl.readers import parse_segment
 from segment_bytes import level2, update
-
-CAPTURE_NS = 1_775_572_200_500_000_000
-
-
-def written(frames: list[bytes], *, events: int = 0) -> tuple[ParsedSegment, bytes]:
-    with tempfile.TemporaryDirectory() as root:
-        places = [Path(root, name) for name in ("active", "ready", "quarantine")]
-        for place in places:
-            place.mkdir()
-        writer = SegmentWriter(
-            *map(str, places),
-            source="coinbase",
-            segment_max_bytes=1 << 30,
-            segment_max_seconds=3600,
-            queue_max_bytes=1 << 26,
-            durability="os",
-        )
-        for number, frame in enumerate(frames):
-            writer.append(frame, CAPTURE_NS + number, "c1")
-        for _ in range(events):
-            writer.append_event(b'{"kind":"connected"}', CAPTURE_NS, "c1")
-        writer.close()
-        (path,) = places[1].iterdir()
-        return parse_segment(path), path.read_bytes()
+from through_the_writer import CAPTURE_NS, written
 
 
 def test_a_written_segment_is_verified() -> None:
