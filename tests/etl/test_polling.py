@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 
@@ -38,6 +39,7 @@ def test_one_look_serves_a_whole_backlog(config):
         write_segment(config, [level2("BTC-USD", number, 1.0)])
     storage = CountingStorage(config.storage.base_dir)
     job = ETLJob(config, storage=storage)
+    job._next_sweep = math.inf  # has costs of its own, once a day
     assert len(job.run_once().committed) == 5
     assert storage.counts["list_files"] == 2  # ready, and claims
     assert storage.counts["read_chunks"] == 3 * 5  # the header, the parser, the archive
@@ -125,7 +127,8 @@ def test_a_segment_costs_few_requests_beside_its_parts(moto, tmp_path):
     for path in sorted((tmp_path / "data/raw/ready/coinbase").glob("*.ndjson")):
         storage.write_file(path, f"raw/ready/coinbase/{path.name}")
     job = ETLJob(config, storage=storage, storage_output=storage)
-    job._unprobed.clear()  # once per process, as is the registration
+    job._unprobed.clear()  # once per process, as is the registration; a sweep comes once a day
+    job._next_sweep = math.inf
     job._registration.require()
     requests: Counter[str] = Counter()
     lists = 0

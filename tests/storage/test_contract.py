@@ -231,3 +231,17 @@ def test_joined_paths_are_keys(storage):
     assert storage.join_path("raw/", "/ready", "", "x.ndjson") == "raw/ready/x.ndjson"
     assert storage.get_full_path("a/b").endswith("a/b")
     assert storage.get_full_path("a") == storage.get_full_path("") + "/a"
+
+
+def test_an_object_grows_old_by_the_storages_own_clock(storage):
+    storage.write_bytes(b"x", "a/young")
+    # S3 tells whole seconds, and may round them either way.
+    assert -2 < storage.age("a/young") < 60
+    with pytest.raises(ObjectNotFoundError):
+        storage.age("a/missing")
+
+
+def test_sweeping_leaves_whole_objects_and_what_is_young(storage):
+    storage.write_bytes(b"x", "a/whole")
+    assert storage.sweep_unfinished(older_than=0) == 0
+    assert storage.read_bytes("a/whole") == b"x"

@@ -294,6 +294,10 @@ class ETLConfig(_Section):
     poll_interval_max: float = Field(
         30, gt=0, description="the pause doubles up to this while there is nothing to do, s"
     )
+    sweep_interval: float = Field(
+        86400, gt=0, description="the lake is swept of what dead workers left this often, s"
+    )
+    sweep_grace: float = Field(3600, ge=0, description="what is younger than this is not swept, s")
     lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
     single_worker: bool = Field(
         default=False,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass, field
 
 from fluxforge.config import FluxForgeConfig
@@ -28,6 +29,7 @@ from fluxforge.etl.backlog import Backlog, is_plain
 from fluxforge.etl.claims import Claim, Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
 from fluxforge.etl.registration import Registration
+from fluxforge.etl.sweeper import Sweeper
 from fluxforge.etl.tidy import Tidier
 from fluxforge.etl.worker import Worker
 from fluxforge.ledger import Commit, Ledger, describe_wire
@@ -138,6 +140,17 @@ class ETLJob:
         )
         self._keeps_raw = config.etl.raw_retention == "keep"
         self._cleared_litter = False
+        self._sweeper = Sweeper(
+            self._storage,
+            storage_output=output,
+            ledger=self._ledger,
+            output_path=get_etl_output_path(output_config, source),
+            ready_path=self._ready_path,
+            claims_path=get_processing_path(input_config, source),
+            grace_seconds=config.etl.sweep_grace,
+        )
+        self._sweep_interval = config.etl.sweep_interval
+        self._next_sweep = 0.0
         self._stop: threading.Event | None = None
 
     @property
@@ -179,7 +192,22 @@ class ETLJob:
         if report.ready or not self._cleared_litter:
             self._clear_litter()
             self._cleared_litter = True
+        if not (stop is not None and stop.is_set()):
+            self._sweep()
         return report
+
+    def _sweep(self) -> None:
+        """Sweep if it is due. A failure is told and does no harm: the lake is as it was."""
+        if time.monotonic() < self._next_sweep:
+            return
+        self._next_sweep = time.monotonic() + self._sweep_interval
+        try:
+            report = self._sweeper.sweep_if_due(every_seconds=self._sweep_interval)
+        except FluxForgeError as error:
+            log.warning("could not sweep the lake: %s", error)
+            return
+        if report is not None:
+            log.debug("swept: %s", report)
 
     def _process(self, key: str, report: JobReport) -> None:
         segment, uid = self._backlog.identify(key)

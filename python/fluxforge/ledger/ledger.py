@@ -10,6 +10,7 @@ from fluxforge.ledger.commit import Commit
 from fluxforge.storage.base import StorageBackend
 
 _LAKE = "lake.id"
+_SWEPT = "lake.swept"
 
 
 class Ledger:
@@ -65,6 +66,17 @@ class Ledger:
             return lake
         self._storage.ensure_durable(key)
         return self._storage.read_bytes(key).decode()
+
+    def seconds_since_sweep(self) -> float | None:
+        """Return how long ago the lake was swept, by its storage's clock; None if never."""
+        try:
+            return self._storage.age(f"{self._path}/{_SWEPT}")
+        except ObjectNotFoundError:
+            return None
+
+    def mark_swept(self) -> None:
+        """Write down that the lake has been swept now."""
+        self._storage.write_bytes(b"", f"{self._path}/{_SWEPT}")
 
     def _read(self, key: str) -> Commit:
         return Commit.from_json(self._storage.read_bytes(key), key=key)

@@ -89,6 +89,13 @@ class StorageBackend(ABC):
         """Return the object's size in bytes. Raises ObjectNotFoundError."""
 
     @abstractmethod
+    def age(self, path: str) -> float:
+        """Return the seconds since an object was written, both by the storage's own clock.
+
+        Raises ObjectNotFoundError.
+        """
+
+    @abstractmethod
     def list_files(
         self, path: str = "", pattern: str = "*", *, recursive: bool = False
     ) -> list[str]:
@@ -105,6 +112,18 @@ class StorageBackend(ABC):
     @abstractmethod
     def delete(self, path: str) -> None:
         """Delete an object, durably; a missing one is fine, a directory is left alone."""
+
+    @abstractmethod
+    def sweep_unfinished(self, *, older_than: float) -> int:
+        """Remove what writers that died left of objects that never became whole.
+
+        Args:
+            older_than: Seconds since something was last added to it; a writer that is slower than
+                this fails, and nothing else happens.
+
+        Returns:
+            How many were removed.
+        """
 
     @abstractmethod
     def mkdir(self, path: str) -> None:

@@ -14,6 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from fluxforge.storage.keys import TEMP_PREFIX
@@ -77,6 +78,31 @@ def write_temporary(directory: Path, pieces: Iterable[bytes | memoryview]) -> Pa
         temp.unlink(missing_ok=True)
         raise
     return temp
+
+
+def sweep_temporaries(root: Path, *, before: float) -> int:
+    """Remove temporary files below a directory that nobody has written to since a time.
+
+    Their directories are not synced: one that comes back after a power cut is swept again.
+
+    Args:
+        root: The directory; links in it are not followed.
+        before: Seconds since the epoch.
+
+    Returns:
+        How many were removed.
+    """
+    removed = 0
+    for directory, _, names in os.walk(root):
+        for name in names:
+            if not name.startswith(TEMP_PREFIX):
+                continue
+            temp = Path(directory, name)
+            with suppress(FileNotFoundError):  # published, or swept by another
+                if temp.lstat().st_mtime < before:
+                    temp.unlink()
+                    removed += 1
+    return removed
 
 
 def write_new(path: Path, pieces: Iterable[bytes | memoryview], *, sync: bool) -> None:

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -108,6 +109,11 @@ class LocalStorage(StorageBackend):
             target.unlink(missing_ok=True)
             disk.sync_directory(target.parent)
 
+    def sweep_unfinished(self, *, older_than: float) -> int:
+        """See StorageBackend."""
+        with self._explained("sweep", "the root"):
+            return disk.sweep_temporaries(self._root, before=time.time() - older_than)
+
     def mkdir(self, path: str) -> None:
         """See StorageBackend."""
         directory = self._directory(path)
@@ -177,6 +183,12 @@ class LocalStorage(StorageBackend):
         target = self._path(path)
         with self._explained("measure", path):
             return _require_file(target).st_size
+
+    def age(self, path: str) -> float:
+        """See StorageBackend."""
+        target = self._path(path)
+        with self._explained("look at", path):
+            return time.time() - _require_file(target).st_mtime
 
     def list_files(
         self, path: str = "", pattern: str = "*", *, recursive: bool = False

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from io import BufferedReader
 from pathlib import Path
@@ -32,6 +33,7 @@ from fluxforge.errors import ObjectNotFoundError, StorageError
 from fluxforge.storage.base import LIBRARIES, Library, StorageBackend
 from fluxforge.storage.keys import check_directory, check_key, is_valid_key
 from fluxforge.storage.s3_access import S3Access
+from fluxforge.storage.s3_ages import abort_uploads, answered_at
 from fluxforge.storage.s3_errors import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, explain, status_of
 
 if TYPE_CHECKING:
@@ -191,6 +193,13 @@ class S3Storage(StorageBackend):
         with self._explained("delete", path):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
+    def sweep_unfinished(self, *, older_than: float) -> int:
+        """See StorageBackend. Aborts multipart uploads, which are paid for until they end."""
+        with self._explained("sweep", "the root"):
+            return abort_uploads(
+                self._client, self._bucket, self._prefix, older_than=timedelta(seconds=older_than)
+            )
+
     def mkdir(self, path: str) -> None:
         """Do nothing but check the key: S3 has no directories."""
         check_directory(path)
@@ -246,6 +255,13 @@ class S3Storage(StorageBackend):
                 if status_of(error) == NOT_FOUND:
                     self._require_bucket()
                 raise
+
+    def age(self, path: str) -> float:
+        """See StorageBackend."""
+        key = self._key(path)
+        with self._explained("look at", path):
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
+        return (answered_at(head) - head["LastModified"]).total_seconds()
 
     def _require_bucket(self) -> None:
         """Raise if it is the bucket that is missing: the answer to a HEAD does not say."""
