@@ -42,7 +42,7 @@ class NumberText(str):
     __slots__ = ()
 
 
-def expected(frame: bytes, *, decimals: bool) -> Rows | str:
+def expected(frame: bytes, convert: Convert) -> Rows | str:
     """What the frame becomes. Rows lack what comes from the envelope."""
     try:
         value = json.loads(
@@ -53,7 +53,7 @@ def expected(frame: bytes, *, decimals: bool) -> Rows | str:
             parse_constant=_no_constant,
         )
         _shallow(value, 0)
-        return _frame(value, Convert(decimals=decimals))
+        return _frame(value, convert)
     except (Wrong, ValueError, RecursionError):
         return REJECTED
 
@@ -110,10 +110,15 @@ def _looked_at(
 
 
 class Convert:
-    """Values to cells."""
+    """Values to cells of one frame.
+
+    Attributes:
+        inexact: Values so far of which float64 keeps less than the text says.
+    """
 
     def __init__(self, *, decimals: bool) -> None:
         self.decimals = decimals
+        self.inexact = 0
 
     def number(self, value: Any) -> Any:
         if not isinstance(value, str) or not NUMBER.fullmatch(value):
@@ -122,6 +127,8 @@ class Convert:
             number = float(value)
             if number in {float("inf"), float("-inf")}:
                 raise Wrong
+            digits = re.sub(r"[^0-9]", "", re.split("[eE]", value)[0]).strip("0")
+            self.inexact += len(digits) > 15 or (number == 0 and digits != "")
             return number.hex()
         try:
             sign, digits, exponent = Decimal(value).as_tuple()
