@@ -54,10 +54,11 @@ def etl(
         exit_code = report.exit_code
         log.info(
             "%d segments committed, %d were committed before, %d are in other workers' hands, "
-            "%d failed",
+            "%d went to quarantine, %d failed",
             len(report.committed),
             report.already,
             report.held,
+            len(report.quarantined),
             len(report.failures),
         )
     raise typer.Exit(exit_code)

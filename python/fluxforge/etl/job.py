@@ -5,6 +5,7 @@ After a crash at any point, running again gives the same lake:
 | crash after | what the next run finds and does |
 |---|---|
 | claim | a claim whose owner is gone: takes it over |
+| the beat that says it parses | the same; counts a crash, and after `etl.max_crashes` quarantines |
 | some parts | parts that no commit lists: writes the same bytes under the same names |
 | commit | the commit: only tidies |
 | archive | the archive: checks it, deletes raw |
@@ -28,6 +29,7 @@ from fluxforge.errors import (
 from fluxforge.etl.backlog import Backlog, is_plain
 from fluxforge.etl.claims import Claim, Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
+from fluxforge.etl.quarantine import Quarantine
 from fluxforge.etl.registration import Registration
 from fluxforge.etl.sweeper import Sweeper
 from fluxforge.etl.tidy import Tidier
@@ -41,6 +43,7 @@ from fluxforge.storage.factory import (
     get_etl_input_path,
     get_etl_output_path,
     get_processing_path,
+    get_quarantine_path,
     get_registration_key,
 )
 from fluxforge.storage.probe import require_honest
@@ -57,6 +60,7 @@ class JobReport:
         committed: Commits that this pass published.
         already: Segments that were committed before and at most had to be tidied.
         held: Segments that another live worker holds.
+        quarantined: Segments that were put aside, as too many workers had died parsing them.
         failures: Segment's key to the error that kept it in ready/.
     """
 
@@ -64,6 +68,7 @@ class JobReport:
     committed: list[Commit] = field(default_factory=list)
     already: int = 0
     held: int = 0
+    quarantined: list[str] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
 
     @property
@@ -71,7 +76,7 @@ class JobReport:
         """0 if all is well, 1 if something failed or is damaged, 2 if the user must act first."""
         damaged = any(c.raw.damaged or not c.balance.holds() for c in self.committed)
         codes = [getattr(error, "exit_code", 1) for error in self.failures.values()]
-        return max(codes, default=int(damaged))
+        return max([*codes, int(damaged or bool(self.quarantined))])
 
 
 class ETLJob:
@@ -138,6 +143,8 @@ class ETLJob:
             look=self._claims.look,
             fresh_seconds=config.etl.poll_interval,
         )
+        self._quarantine = Quarantine(self._storage, path=get_quarantine_path(input_config, source))
+        self._max_crashes = config.etl.max_crashes
         self._keeps_raw = config.etl.raw_retention == "keep"
         self._cleared_litter = False
         self._sweeper = Sweeper(
@@ -223,19 +230,26 @@ class ETLJob:
             return
         try:
             commit = self._commit(key, claim, report)
-            self._tidier.tidy(key, commit)
+            if commit is not None:
+                self._tidier.tidy(key, commit)
         except Exception:
             self._claims.release(claim)
             raise
         self._claims.clear(segment, uid)
-        if self._keeps_raw:
+        if self._keeps_raw and commit is not None:
             self._keep(key, commit)
 
-    def _commit(self, key: str, claim: Claim, report: JobReport) -> Commit:
+    def _commit(self, key: str, claim: Claim, report: JobReport) -> Commit | None:
+        """Return the segment's commit, ours or another's; None if no worker survives it."""
         # Not before the claim: whoever held it until now may have committed in between.
         if commit := self._ledger.find(claim.segment, claim.uid):
             report.already += 1
             return commit
+        crashes = self._claims.crashes(claim)
+        if crashes >= self._max_crashes:
+            self._quarantine.admit(key, segment=claim.segment, uid=claim.uid, crashes=crashes)
+            report.quarantined.append(claim.segment)
+            return None
         with self._claims.alive(claim, self._stop):
             self._storage.ensure_durable(key)
             ours = self._pipeline.run(key, segment=claim.segment, uid=claim.uid)
@@ -264,7 +278,9 @@ class ETLJob:
     def _clear_litter(self) -> None:
         """Remove claims that outlived their segment: their owner died while tidying."""
         for segment, uid in self._claims.known():
-            if not self._backlog.holds(segment) and self._ledger.find(segment, uid):
+            if not self._backlog.holds(segment) and (
+                self._ledger.find(segment, uid) or self._quarantine.holds(segment, uid)
+            ):
                 self._claims.clear(segment, uid)
 
 

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
-from fluxforge._native import Xxh3
 from fluxforge.errors import LedgerError, ObjectNotFoundError
+from fluxforge.etl.digest import Digest
 from fluxforge.etl.readers.zstd import decompressed
 from fluxforge.ledger import Commit
 from fluxforge.segment import SegmentName
@@ -59,10 +58,9 @@ class Tidier:
             if self._retention == "archive" or commit.raw.damaged:
                 self._archive(key, commit)
             else:
-                digest = _Digest(self._storage.read_chunks(key, _CHUNK))
-                for _ in digest:
-                    pass
-                digest.must_match(commit, key)
+                digest = Digest(self._storage.read_chunks(key, _CHUNK))
+                digest.exhaust()
+                _must_match(digest, commit, key)
         except ObjectNotFoundError:
             return  # another worker has seen the same commit and was faster
         self._storage.delete(key)
@@ -70,11 +68,11 @@ class Tidier:
     def _archive(self, key: str, commit: Commit) -> None:
         with tempfile.TemporaryDirectory(prefix="fluxforge-archive-") as directory:
             compressed = Path(directory) / "segment.ndjson.zst"
-            digest = _Digest(self._storage.read_chunks(key, _CHUNK))
+            digest = Digest(self._storage.read_chunks(key, _CHUNK))
             with pa.CompressedOutputStream(str(compressed), "zstd") as sink:
                 for chunk in digest:
                     sink.write(chunk)
-            digest.must_match(commit, key)
+            _must_match(digest, commit, key)
             for label in (commit.segment, f"{commit.segment}.{commit.uid}"):
                 target = f"{self._archive_path}/date={_date(commit)}/{label}.ndjson.zst"
                 if self._storage.create_new_file(compressed, target):
@@ -88,39 +86,25 @@ class Tidier:
         )
 
     def _holds(self, archive: str, commit: Commit) -> bool:
-        digest = _Digest(decompressed(self._storage.read_chunks(archive, _CHUNK)))
+        digest = Digest(decompressed(self._storage.read_chunks(archive, _CHUNK)))
         try:
-            for _ in digest:
-                pass
+            digest.exhaust()
         except OSError:  # pyarrow's word for what is no zstd
             return False
-        return digest.matches(commit)
+        return _matches(digest, commit)
 
 
-class _Digest:
-    """Passes chunks through and remembers their size and hash."""
+def _matches(digest: Digest, commit: Commit) -> bool:
+    return (digest.bytes, digest.xxh3) == (commit.raw.bytes, commit.raw.xxh3)
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
-        self._xxh3 = Xxh3()
-        self._bytes = 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._xxh3.update(chunk)
-            self._bytes += len(chunk)
-            yield chunk
-
-    def matches(self, commit: Commit) -> bool:
-        return (self._bytes, self._xxh3.hexdigest()) == (commit.raw.bytes, commit.raw.xxh3)
-
-    def must_match(self, commit: Commit, key: str) -> None:
-        if not self.matches(commit):
-            raise LedgerError(
-                f"{key} holds {self._bytes} bytes with hash {self._xxh3.hexdigest()}, but its "
-                f"commit speaks of {commit.raw.bytes} bytes with hash {commit.raw.xxh3}. It was "
-                "changed after it was committed and stays where it is: look into it by hand."
-            )
+def _must_match(digest: Digest, commit: Commit, key: str) -> None:
+    if not _matches(digest, commit):
+        raise LedgerError(
+            f"{key} holds {digest.bytes} bytes with hash {digest.xxh3}, but its commit speaks of "
+            f"{commit.raw.bytes} bytes with hash {commit.raw.xxh3}. It was changed after it was "
+            "committed and stays where it is: look into it by hand."
+        )
 
 
 def _date(commit: Commit) -> str:
