@@ -11,27 +11,37 @@ use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use super::number::{PRECISION, SCALE};
+use super::runs::{Run, expanded};
+use super::stage::{Lane, first_rows};
 use crate::schema::{Kind, Numbers};
 
 /// One value on its way into a column.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) enum Cell {
     #[default]
     Null,
     Int(i64),
     Float(f64),
-    /// In halves: a cell that is no wider than a text is quicker to hand on.
-    Decimal(i64, u64),
+    Decimal(i128),
     Code(i32),
     /// Where a text lies in the frame's scratch.
     Text(usize, usize),
 }
 
 impl Cell {
+    /// As a [`Lane`] holds it.
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-    #[expect(clippy::cast_sign_loss, reason = "the low half has no sign")]
-    pub(crate) fn decimal(value: i128) -> Self {
-        Self::Decimal((value >> 64) as i64, value as u64)
+    #[expect(clippy::cast_sign_loss, reason = "bits")]
+    pub(crate) fn words(self) -> (u64, u64) {
+        match self {
+            Self::Null => (0, 0),
+            Self::Int(value) => (value as u64, 0),
+            Self::Float(value) => (value.to_bits(), 0),
+            Self::Decimal(value) => (value as u64, (value >> 64) as u64),
+            Self::Code(code) => (code as u64, 0),
+            Self::Text(start, end) => (start as u64, end as u64),
+        }
     }
 }
 
@@ -42,6 +52,8 @@ pub(crate) struct Column {
     nulls: NullBufferBuilder,
     /// Rows before the first null need no bit each.
     has_nulls: bool,
+    /// A value for each run, not for each row.
+    by_run: bool,
 }
 
 #[derive(Debug)]
@@ -85,7 +97,8 @@ pub(crate) fn dictionary_array(
 }
 
 impl Column {
-    pub(crate) fn new(kind: Kind, numbers: Numbers) -> Self {
+    /// `by_run`: what is appended is a value for a run of rows.
+    pub(crate) fn new(kind: Kind, numbers: Numbers, by_run: bool) -> Self {
         let values = match kind {
             Kind::Number if numbers == Numbers::Decimal => Values::Decimal(started()),
             Kind::Number => Values::Float(started()),
@@ -100,75 +113,139 @@ impl Column {
             values,
             nulls: NullBufferBuilder::new(0),
             has_nulls: false,
+            by_run: by_run && kind != Kind::String,
         }
     }
 
-    /// Appends the cells of some rows, of the column's own kind or null. False if an Arrow string
-    /// column is full.
+    /// Appends the first rows of a lane. False if an Arrow string column is full.
     #[inline]
-    pub(crate) fn extend<'c>(
-        &mut self,
-        cells: impl Iterator<Item = &'c Cell>,
-        rows: usize,
-        scratch: &[u8],
-    ) -> bool {
-        macro_rules! each {
-            ($values:ident, $pattern:pat => $value:expr) => {{
-                $values.reserve(rows);
-                for cell in cells {
-                    let $pattern = cell else {
-                        append_null(&mut self.nulls, &mut self.has_nulls, $values.len());
-                        $values.push(Default::default());
-                        continue;
-                    };
-                    $values.push($value);
-                    if self.has_nulls {
-                        self.nulls.append_non_null();
-                    }
-                }
-            }};
-        }
-        match &mut self.values {
-            Values::Float(values) => each!(values, Cell::Float(value) => *value),
-            Values::Code(values) => each!(values, Cell::Code(value) => *value),
-            Values::Int(values) => each!(values, Cell::Int(value) => *value),
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a lane holds what was cast to words"
+    )]
+    #[expect(clippy::cast_possible_wrap, reason = "the same")]
+    pub(crate) fn extend(&mut self, lane: &Lane, rows: usize, scratch: &[u8]) -> bool {
+        let words = &lane.words[..rows];
+        let before = match &mut self.values {
+            Values::Float(values) => {
+                values.extend(words.iter().map(|word| f64::from_bits(*word)));
+                values.len() - rows
+            }
+            Values::Int(values) => {
+                values.extend(words.iter().map(|word| *word as i64));
+                values.len() - rows
+            }
+            Values::Code(values) => {
+                values.extend(words.iter().map(|word| *word as i32));
+                values.len() - rows
+            }
             Values::Decimal(values) => {
-                each!(values, Cell::Decimal(high, low) => i128::from(*high) << 64 | i128::from(*low));
+                let whole =
+                    |(low, high): (&u64, &u64)| i128::from(*high as i64) << 64 | i128::from(*low);
+                values.extend(words.iter().zip(&lane.highs).map(whole));
+                values.len() - rows
             }
             Values::Text { ends, bytes } => {
-                for cell in cells {
-                    if let Cell::Text(start, end) = cell {
-                        bytes.extend_from_slice(&scratch[*start..*end]);
-                        if self.has_nulls {
-                            self.nulls.append_non_null();
-                        }
-                    } else {
-                        append_null(&mut self.nulls, &mut self.has_nulls, ends.len());
-                    }
+                for (start, end) in words.iter().zip(&lane.highs) {
+                    bytes.extend_from_slice(&scratch[*start as usize..*end as usize]);
                     let Ok(end) = i32::try_from(bytes.len()) else {
                         return false;
                     };
                     ends.push(end);
                 }
+                ends.len() - rows
             }
-        }
-        true
-    }
-
-    /// Appends the same cell for a run of rows.
-    pub(crate) fn fill(&mut self, cell: Cell, scratch: &[u8], rows: usize) -> bool {
-        match (&mut self.values, cell) {
-            (Values::Code(values), Cell::Code(value)) => values.resize(values.len() + rows, value),
-            (Values::Int(values), Cell::Int(value)) => values.resize(values.len() + rows, value),
-            _ => return self.extend((0..rows).map(|_| &cell), rows, scratch),
-        }
-        if self.has_nulls {
+        };
+        let nulls = lane.nulls & first_rows(rows);
+        if nulls != 0 {
+            self.extend_nulls(before, rows, nulls);
+        } else if self.has_nulls {
             self.nulls.append_n_non_nulls(rows);
         }
         true
     }
 
-    pub(crate) fn truncate(&mut self, rows: usize) {
+    /// Says which of the rows that come behind so many others are null.
+    #[cold]
+    fn extend_nulls(&mut self, before: usize, rows: usize, nulls: u128) {
+        if !self.has_nulls {
+            self.has_nulls = true;
+            self.nulls.append_n_non_nulls(before);
+        }
+        for row in 0..rows {
+            self.nulls.append(nulls >> row & 1 == 0);
+        }
+    }
+
+    /// Appends what a run of rows has in common: of the column's own kind, or null.
+    #[inline]
+    pub(crate) fn push(&mut self, cell: Cell, scratch: &[u8], rows: usize) -> bool {
+        if !self.by_run {
+            return self.fill(cell, scratch, rows);
+        }
+        let (before, has_nulls) = (self.len(), self.has_nulls);
+        match (&mut self.values, cell) {
+            (Values::Int(values), Cell::Int(value)) => values.push(value),
+            (Values::Code(values), Cell::Code(value)) => values.push(value),
+            (Values::Float(values), Cell::Float(value)) => values.push(value),
+            (Values::Decimal(values), Cell::Decimal(value)) => values.push(value),
+            (Values::Int(values), _) => values.push(0),
+            (Values::Code(values), _) => values.push(0),
+            (Values::Float(values), _) => values.push(0.0),
+            (Values::Decimal(values), _) => values.push(0),
+            (Values::Text { .. }, _) => {}
+        }
+        if cell == Cell::Null {
+            self.extend_nulls(before, 1, 1);
+        } else if has_nulls {
+            self.nulls.append_non_null();
+        }
+        true
+    }
+
+    /// Appends the same cell for each row: texts, which could grow beyond what a column holds.
+    #[cold]
+    fn fill(&mut self, cell: Cell, scratch: &[u8], rows: usize) -> bool {
+        let mut lane = Lane::new();
+        (0..rows).for_each(|row| lane.put(row, cell));
+        self.extend(&lane, rows, scratch)
+    }
+
+    fn len(&self) -> usize {
+        match &self.values {
+            Values::Int(values) => values.len(),
+            Values::Float(values) => values.len(),
+            Values::Decimal(values) => values.len(),
+            Values::Code(values) => values.len(),
+            Values::Text { ends, .. } => ends.len(),
+        }
+    }
+
+    /// From a value per run to a value per row.
+    fn expand(&mut self, runs: &[Run], rows: usize) {
+        match &mut self.values {
+            Values::Int(values) => *values = expanded(runs, rows, values.iter().copied()),
+            Values::Float(values) => *values = expanded(runs, rows, values.iter().copied()),
+            Values::Decimal(values) => *values = expanded(runs, rows, values.iter().copied()),
+            Values::Code(values) => *values = expanded(runs, rows, values.iter().copied()),
+            Values::Text { .. } => {}
+        }
+        if self.has_nulls {
+            let mut nulls = NullBufferBuilder::new(rows);
+            for (place, run) in runs.iter().enumerate() {
+                let rows = run.rows as usize;
+                if self.nulls.is_valid(place) {
+                    nulls.append_n_non_nulls(rows);
+                } else {
+                    nulls.append_n_nulls(rows);
+                }
+            }
+            self.nulls = nulls;
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, rows: usize, runs: usize) {
+        let rows = if self.by_run { runs } else { rows };
         match &mut self.values {
             Values::Int(values) => values.truncate(rows),
             Values::Float(values) => values.truncate(rows),
@@ -191,7 +268,12 @@ impl Column {
         mut self,
         kind: Kind,
         values: Option<&Arc<StringArray>>,
+        runs: &[Run],
+        rows: usize,
     ) -> Result<ArrayRef, ArrowError> {
+        if self.by_run {
+            self.expand(runs, rows);
+        }
         let nulls = self.nulls.finish();
         Ok(match (self.values, values) {
             (Values::Code(codes), Some(values)) => {
@@ -233,16 +315,6 @@ impl Column {
             }
         })
     }
-}
-
-/// Appends a null behind so many rows; the first gives those before it their bits.
-#[cold]
-fn append_null(nulls: &mut NullBufferBuilder, has_nulls: &mut bool, rows: usize) {
-    if !*has_nulls {
-        *has_nulls = true;
-        nulls.append_n_non_nulls(rows);
-    }
-    nulls.append_null();
 }
 
 /// Room for a quiet product's rows: a segment has many of those, and growing from nothing takes

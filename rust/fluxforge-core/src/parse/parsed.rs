@@ -7,9 +7,10 @@ use arrow_array::{ArrayRef, Date32Array, PrimitiveArray, RecordBatch, StringArra
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::books::{Balance, Books, Reject};
-use super::column::{data_type, dictionary_array, dictionary_type, shrunk};
+use super::column::{data_type, dictionary_array, dictionary_type};
 use super::dictionary::Dictionary;
 use super::partition::Partition;
+use super::runs::{expanded, items};
 use super::sequence::ConnectionSequence;
 use super::structure::SegmentHeader;
 use super::time::format_day;
@@ -130,14 +131,14 @@ pub(crate) fn finish_rows(
 fn conns_with_rows(conns: &Dictionary, partitions: &mut [Partition]) -> Arc<StringArray> {
     let place = |code: i32| usize::try_from(code).unwrap_or_default();
     let mut used = vec![false; conns.values().len()];
-    for code in partitions.iter().flat_map(|p| &p.conn) {
-        used[place(*code)] = true;
+    for run in partitions.iter().flat_map(|p| &p.runs) {
+        used[place(run.conn)] = true;
     }
     let mut next = 0..;
     let codes: Vec<Option<i32>> = used.iter().map(|used| used.then(|| next.next())?).collect();
     if used.contains(&false) {
-        for code in partitions.iter_mut().flat_map(|p| &mut p.conn) {
-            *code = codes[place(*code)].unwrap_or_default();
+        for run in partitions.iter_mut().flat_map(|p| &mut p.runs) {
+            run.conn = codes[place(run.conn)].unwrap_or_default();
         }
     }
     let kept = conns.values().iter().zip(used).filter(|(_, used)| *used);
@@ -188,9 +189,10 @@ impl<'a> TableFrame<'a> {
     }
 
     fn finish(&self, partition: Partition) -> Result<PartitionRows, ArrowError> {
-        let times = partition.capture_ts.iter().copied();
+        let (runs, rows) = (&partition.runs, partition.rows);
+        let times = runs.iter().map(|run| run.capture_ns);
         let min_capture_ns = times.clone().min().unwrap_or_default();
-        let max_capture_ns = times.max().unwrap_or_default();
+        let max_capture_ns = times.clone().max().unwrap_or_default();
         let mut columns = partition
             .columns
             .into_iter()
@@ -198,7 +200,7 @@ impl<'a> TableFrame<'a> {
             .map(|(index, column)| {
                 let plan = &self.plan.columns[index];
                 let values = (plan.kind == Kind::Dictionary).then(|| &self.dictionaries[index]);
-                column.finish(plan.kind, values)
+                column.finish(plan.kind, values, runs, rows)
             });
         let mut next = || {
             columns
@@ -207,18 +209,20 @@ impl<'a> TableFrame<'a> {
         };
         let (server_ts, sequence_num) = (next()?, next()?);
         let capture: PrimitiveArray<TimestampNanosecondType> =
-            PrimitiveArray::new(shrunk(partition.capture_ts).into(), None);
+            PrimitiveArray::new(expanded(runs, rows, times).into(), None);
+        let conns = runs.iter().map(|run| run.conn);
+        let records = runs.iter().map(|run| run.record);
         let mut arrays: Vec<ArrayRef> = vec![
             Arc::new(capture.with_timezone("UTC")),
             server_ts,
-            dictionary_array(shrunk(partition.conn).into(), None, self.conns)?,
+            dictionary_array(expanded(runs, rows, conns).into(), None, self.conns)?,
             sequence_num,
             Arc::new(PrimitiveArray::<UInt32Type>::new(
-                shrunk(partition.record).into(),
+                expanded(runs, rows, records).into(),
                 None,
             )),
             Arc::new(PrimitiveArray::<UInt32Type>::new(
-                shrunk(partition.item).into(),
+                items(runs, rows).into(),
                 None,
             )),
         ];

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::column::{Cell, Column, started};
+use super::column::{Cell, Column};
 use super::fault::Fault;
+use super::runs::Run;
+use super::stage::Lane;
 use crate::schema::Numbers;
 use crate::schema::plan::TablePlan;
 
@@ -24,31 +26,14 @@ pub(crate) struct Origin {
     pub(crate) record: u32,
 }
 
-/// Every so many cells one, from the first on.
-struct Lane<'r> {
-    cells: &'r [Cell],
-    stride: usize,
-}
-
-impl<'r> Iterator for Lane<'r> {
-    type Item = &'r Cell;
-
-    #[inline]
-    fn next(&mut self) -> Option<&'r Cell> {
-        let cell = self.cells.first()?;
-        self.cells = self.cells.get(self.stride..).unwrap_or_default();
-        Some(cell)
-    }
-}
-
-/// Rows of one frame that follow each other into one partition.
+/// Rows on their way: they follow each other in one frame.
 #[derive(Debug)]
-pub(crate) struct Run<'r> {
+pub(crate) struct Staged<'r> {
     pub(crate) rows: usize,
     /// The number of the first one in its frame.
     pub(crate) first: u32,
-    /// Row by row, the columns of which each row has its own value.
-    pub(crate) cells: &'r [Cell],
+    /// Of the columns of which each row has its own value.
+    pub(crate) lanes: &'r [Lane],
     /// One per column; only those count that all rows have in common.
     pub(crate) common: &'r [Cell],
     /// The texts that cells point to.
@@ -66,10 +51,7 @@ pub(crate) struct Partition {
     /// Rows that are complete in every column.
     pub(crate) rows: usize,
     pub(crate) inexact: u64,
-    pub(crate) capture_ts: Vec<i64>,
-    pub(crate) conn: Vec<i32>,
-    pub(crate) record: Vec<u32>,
-    pub(crate) item: Vec<u32>,
+    pub(crate) runs: Vec<Run>,
     pub(crate) columns: Vec<Column>,
     frame: u64,
 }
@@ -92,6 +74,7 @@ type Places = HashMap<Box<[u8]>, Vec<(i32, usize)>>;
 struct Mark {
     partition: usize,
     rows: usize,
+    runs: usize,
     inexact: u64,
 }
 
@@ -154,11 +137,10 @@ impl Partitions {
             day,
             rows: 0,
             inexact: 0,
-            capture_ts: started(),
-            conn: started(),
-            record: started(),
-            item: started(),
-            columns: columns.map(|c| Column::new(c.kind, numbers)).collect(),
+            runs: Vec::new(),
+            columns: columns
+                .map(|c| Column::new(c.kind, numbers, c.lane.is_none()))
+                .collect(),
             frame: 0,
         });
         let days = self.places[table].entry(key.into()).or_default();
@@ -175,6 +157,7 @@ impl Partitions {
             self.touched.push(Mark {
                 partition: place,
                 rows: partition.rows,
+                runs: partition.runs.len(),
                 inexact: partition.inexact,
             });
         }
@@ -196,7 +179,7 @@ impl Partitions {
     pub(crate) fn undo(&mut self) {
         self.frame += 1;
         for mark in self.touched.drain(..) {
-            self.all[mark.partition].truncate(mark.rows, mark.inexact);
+            self.all[mark.partition].truncate(&mark);
         }
     }
 
@@ -211,47 +194,43 @@ impl Partitions {
 }
 
 impl Partition {
-    /// Adds a run of rows: what each has of its own, and what they have in common.
+    /// Adds rows: what each has of its own, and what they have in common.
     #[inline]
     pub(crate) fn append(
         &mut self,
         plan: &TablePlan,
         origin: &Origin,
-        run: &Run<'_>,
+        staged: &Staged<'_>,
     ) -> Result<(), Fault> {
-        for (lane, &index) in plan.per_row.iter().enumerate() {
-            let cells = Lane {
-                cells: &run.cells[lane..],
-                stride: plan.per_row.len(),
-            };
-            if !self.columns[index].extend(cells, run.rows, run.scratch) {
+        let Staged { rows, scratch, .. } = *staged;
+        for (lane, &index) in staged.lanes.iter().zip(&plan.per_row) {
+            if !self.columns[index].extend(lane, rows, scratch) {
                 return Err(full());
             }
         }
         for &index in &plan.per_run {
-            if !self.columns[index].fill(run.common[index], run.scratch, run.rows) {
+            if !self.columns[index].push(staged.common[index], scratch, rows) {
                 return Err(full());
             }
         }
-        let total = self.rows + run.rows;
-        self.capture_ts.resize(total, origin.capture_ns);
-        self.conn.resize(total, origin.conn);
-        self.record.resize(total, origin.record);
-        self.item.extend((run.first..).take(run.rows));
-        self.inexact += run.inexact;
-        self.rows = total;
+        self.runs.push(Run {
+            rows: u32::try_from(rows).unwrap_or_default(),
+            first: staged.first,
+            capture_ns: origin.capture_ns,
+            conn: origin.conn,
+            record: origin.record,
+        });
+        self.inexact += staged.inexact;
+        self.rows += rows;
         Ok(())
     }
 
-    fn truncate(&mut self, rows: usize, inexact: u64) {
-        self.rows = rows;
-        self.inexact = inexact;
-        self.capture_ts.truncate(rows);
-        self.conn.truncate(rows);
-        self.record.truncate(rows);
-        self.item.truncate(rows);
+    fn truncate(&mut self, mark: &Mark) {
+        self.rows = mark.rows;
+        self.inexact = mark.inexact;
+        self.runs.truncate(mark.runs);
         for column in &mut self.columns {
-            column.truncate(rows);
+            column.truncate(mark.rows, mark.runs);
         }
     }
 }

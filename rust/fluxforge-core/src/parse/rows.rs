@@ -4,16 +4,14 @@ use super::column::Cell;
 use super::fault::Fault;
 use super::frame::Head;
 use super::hints::{Key, once};
-use super::partition::{Origin, Run};
+use super::partition::{Origin, Staged};
 use super::scan::{Scanner, Text};
 use super::sink::Sink;
+use super::stage::{Lane, ROWS};
 use super::template::Slots;
 use super::value;
 use crate::schema::Kind;
 use crate::schema::plan::{Action, Level, Plan, SEQUENCE_NUM, SERVER_TS, TablePlan};
-
-/// Rows that are read before they go to their partition's columns together.
-const MAX_STAGED: usize = 128;
 
 /// The rows of one frame under way.
 pub(crate) struct Rows<'a, 's> {
@@ -41,9 +39,12 @@ impl<'a, 's> Rows<'a, 's> {
         let table = &plan.tables[index];
         sink.common.clear();
         sink.common.resize(table.columns.len(), Cell::Null);
-        let stage = table.per_row.len() * MAX_STAGED;
-        if sink.cells.len() < stage {
-            sink.cells.resize(stage, Cell::Null);
+        let lanes = table.per_row.len();
+        if sink.lanes.len() < lanes {
+            sink.lanes.resize(lanes, Lane::new());
+        }
+        for lane in &mut sink.lanes {
+            lane.nulls = 0;
         }
         sink.scratch.clear();
         Self {
@@ -107,7 +108,8 @@ impl<'a, 's> Rows<'a, 's> {
         let sink = &mut *self.sink;
         let mut slots = Slots {
             table: self.table,
-            cells: &mut sink.cells[self.staged * self.table.per_row.len()..],
+            lanes: &mut sink.lanes,
+            row: self.staged,
             scratch: &mut sink.scratch,
             clocks: &mut sink.clocks,
             dictionaries: &sink.dictionaries[self.index],
@@ -204,7 +206,7 @@ impl<'a, 's> Rows<'a, 's> {
     #[inline]
     fn put(&mut self, index: usize, cell: Cell) {
         match self.table.columns[index].lane {
-            Some(lane) => self.sink.cells[self.staged * self.table.per_row.len() + lane] = cell,
+            Some(lane) => self.sink.lanes[lane].put(self.staged, cell),
             None => self.sink.common[index] = cell,
         }
     }
@@ -260,7 +262,7 @@ impl<'a, 's> Rows<'a, 's> {
         self.staged += 1;
         self.item += 1;
         self.inexact += std::mem::take(&mut self.inexact_in_row);
-        if self.staged == MAX_STAGED {
+        if self.staged == ROWS {
             self.flush()?;
         }
         Ok(())
@@ -279,10 +281,11 @@ impl<'a, 's> Rows<'a, 's> {
         let place = partitions.find(self.index, product, day, self.table, numbers)?;
         if self.run != Some(place) {
             // The row that is complete already belongs to the new run.
-            let lanes = self.table.per_row.len();
-            let row = self.staged * lanes;
+            let row = self.staged;
             self.flush()?;
-            self.sink.cells.copy_within(row..row + lanes, 0);
+            for lane in &mut self.sink.lanes[..self.table.per_row.len()] {
+                lane.keep_only(row);
+            }
             self.run = Some(place);
         }
         self.place = Some(place);
@@ -303,15 +306,19 @@ impl<'a, 's> Rows<'a, 's> {
         };
         let sink = &mut *self.sink;
         let rows = std::mem::take(&mut self.staged);
-        let run = Run {
+        let staged = Staged {
             rows,
             first: self.item - u32::try_from(rows).unwrap_or_default(),
-            cells: &sink.cells[..rows * self.table.per_row.len()],
+            lanes: &sink.lanes[..self.table.per_row.len()],
             common: &sink.common,
             scratch: &sink.scratch,
             inexact: std::mem::take(&mut self.inexact),
         };
         let partition = sink.partitions.open(place);
-        partition.append(self.table, &self.origin, &run)
+        partition.append(self.table, &self.origin, &staged)?;
+        for lane in &mut sink.lanes[..self.table.per_row.len()] {
+            lane.forget(rows);
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::hints::Hints;
 use super::partition::Partitions;
 use super::repeat::Repeat;
+use super::stage::Lane;
 use super::template::Template;
 use super::time::Clock;
 use crate::schema::plan::{Plan, TablePlan};
@@ -25,8 +26,8 @@ pub(crate) struct Sink {
     pub(crate) census: Census,
     /// One per column: what all rows of the current run have.
     pub(crate) common: Vec<Cell>,
-    /// Row by row, what each row of the current run has of its own.
-    pub(crate) cells: Vec<Cell>,
+    /// What each row of the current run has of its own; at least as many as the table has lanes.
+    pub(crate) lanes: Vec<Lane>,
     /// The texts that cells point to.
     pub(crate) scratch: Vec<u8>,
     pub(crate) clocks: Clocks,
@@ -57,7 +58,7 @@ impl Sink {
             sequence: None,
             census: Census::default(),
             common: Vec::new(),
-            cells: Vec::new(),
+            lanes: Vec::new(),
             scratch: Vec::new(),
             clocks: Clocks::default(),
             templates: plan.tables.iter().map(Template::declared).collect(),

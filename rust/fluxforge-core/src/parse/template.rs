@@ -9,6 +9,7 @@ use super::column::Cell;
 use super::dictionary::Dictionary;
 use super::scan::{Scanner, Text};
 use super::sink::Clocks;
+use super::stage::Lane;
 use super::{swar, value};
 use crate::schema::plan::{Action, Level, Pattern, Plan, TablePlan};
 use crate::schema::{Kind, Numbers, Wire};
@@ -43,7 +44,8 @@ enum Value {
 /// Where a row's values go, and what helps to read them.
 pub(crate) struct Slots<'s> {
     pub(crate) table: &'s TablePlan,
-    pub(crate) cells: &'s mut [Cell],
+    pub(crate) lanes: &'s mut [Lane],
+    pub(crate) row: usize,
     pub(crate) scratch: &'s mut Vec<u8>,
     pub(crate) clocks: &'s mut Clocks,
     pub(crate) dictionaries: &'s [Dictionary],
@@ -131,10 +133,11 @@ impl Template {
             match step.value {
                 Value::Number(lane) => {
                     let decimal = swar::decimal(value.first_chunk()?)?;
-                    slots.cells[lane] = match plan.numbers {
+                    let cell = match plan.numbers {
                         Numbers::Float64 => Cell::Float(decimal.to_f64()),
-                        Numbers::Decimal => Cell::decimal(decimal.to_scaled()),
+                        Numbers::Decimal => Cell::Decimal(decimal.to_scaled()),
                     };
+                    slots.lanes[lane].put(slots.row, cell);
                     at += decimal.length;
                 }
                 Value::Time(lane, column) => {
@@ -143,19 +146,20 @@ impl Template {
                     let (clock, repeat) = (&mut slots.clocks.columns, &mut slots.clocks.repeat);
                     let plan = &slots.table.columns[column];
                     let cell = value::row_timestamp(&mut scanner, plan, clock, repeat);
-                    slots.cells[lane] = cell.ok()?;
+                    slots.lanes[lane].put(slots.row, cell.ok()?);
                     at = scanner.pos();
                 }
                 Value::Code(lane, column) => {
                     let (word, length) = swar::quoted(value.first_chunk()?)?;
                     let code = slots.dictionaries[column].recall(word)?;
-                    slots.cells[lane] = Cell::Code(code);
+                    slots.lanes[lane].put(slots.row, Cell::Code(code));
                     at += length;
                 }
                 Value::Text(lane) => {
                     let (start, raw) = (slots.scratch.len(), swar::plain(value)?);
                     slots.scratch.extend_from_slice(raw);
-                    slots.cells[lane] = Cell::Text(start, slots.scratch.len());
+                    let cell = Cell::Text(start, slots.scratch.len());
+                    slots.lanes[lane].put(slots.row, cell);
                     at += raw.len() + 2;
                 }
                 Value::Product => {

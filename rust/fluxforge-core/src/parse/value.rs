@@ -57,7 +57,7 @@ pub(crate) fn number(
         scanner.advance(decimal.length);
         let cell = match numbers {
             Numbers::Float64 => Cell::Float(decimal.to_f64()),
-            Numbers::Decimal => Cell::decimal(decimal.to_scaled()),
+            Numbers::Decimal => Cell::Decimal(decimal.to_scaled()),
         };
         return Ok((cell, false));
     }
@@ -67,7 +67,7 @@ pub(crate) fn number(
             None => Err(Fault::field(&column.name, "is beyond the range of float64")),
         },
         Numbers::Decimal => match number.to_decimal() {
-            Some(value) => Ok((Cell::decimal(value), false)),
+            Some(value) => Ok((Cell::Decimal(value), false)),
             None => Err(Fault::field(
                 &column.name,
                 "does not fit decimal128(38, 18) exactly",

@@ -1,0 +1,59 @@
+//! Rows that are read before they go to their partition's columns together, lane by lane: a
+//! column's type is asked for once per run of rows, not once per value.
+
+use super::column::Cell;
+
+/// Rows that a stage holds.
+pub(crate) const ROWS: usize = 128;
+
+/// The values of one column. What a word means is the column's to say: a float's bits, a whole
+/// number, a code, the low half of a decimal, where a text begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Lane {
+    pub(crate) words: [u64; ROWS],
+    /// The high half of a decimal, where a text ends.
+    pub(crate) highs: [u64; ROWS],
+    /// A bit per row.
+    pub(crate) nulls: u128,
+}
+
+impl Lane {
+    pub(crate) fn new() -> Self {
+        Self {
+            words: [0; ROWS],
+            highs: [0; ROWS],
+            nulls: 0,
+        }
+    }
+
+    /// Sets a row's value, whatever was there.
+    #[inline]
+    pub(crate) fn put(&mut self, row: usize, cell: Cell) {
+        let (word, high) = cell.words();
+        (self.words[row], self.highs[row]) = (word, high);
+        let null = u128::from(cell == Cell::Null);
+        self.nulls = self.nulls & !(1 << row) | null << row;
+    }
+
+    /// The first rows have gone to their column.
+    #[inline]
+    pub(crate) fn forget(&mut self, rows: usize) {
+        self.nulls &= !first_rows(rows);
+    }
+
+    /// Makes a row the first; the others are gone.
+    pub(crate) fn keep_only(&mut self, row: usize) {
+        self.words[0] = self.words[row];
+        self.highs[0] = self.highs[row];
+        self.nulls = self.nulls >> row & 1;
+    }
+}
+
+/// A bit for each of so many rows.
+#[inline]
+pub(crate) fn first_rows(rows: usize) -> u128 {
+    match rows {
+        0..ROWS => (1 << rows) - 1,
+        _ => u128::MAX,
+    }
+}
