@@ -2,7 +2,7 @@
 //!
 //! Bytes become durable in [`append`], are closed by [`seal`], mended by [`recover`], and become
 //! Arrow in [`parse`]. [`segment`] is the specification of the format that all of them share.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 // -- the segment: written, closed, mended ------------------------------------------------------

@@ -45,6 +45,7 @@ mod template;
 mod text;
 pub(crate) mod time;
 mod value;
+mod wide;
 
 pub use books::{Balance, Reject};
 pub use parsed::{ParsedSegment, PartitionRows, TableRows};

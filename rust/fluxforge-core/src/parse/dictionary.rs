@@ -19,8 +19,17 @@ pub(crate) struct Dictionary {
 
 /// Short texts as words, each in one place that it shares with others: bid and offer, buy and sell
 /// are found without a comparison that the processor would have to guess.
-#[derive(Debug, Default)]
-struct Recent([Option<(u64, i32)>; 16]);
+#[derive(Debug)]
+struct Recent([(u64, i32); 16]);
+
+/// No text: it would not be UTF-8.
+const NO_TEXT: u64 = u64::MAX;
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self([(NO_TEXT, 0); 16])
+    }
+}
 
 impl Recent {
     #[inline]
@@ -33,13 +42,13 @@ impl Dictionary {
     /// The number of a short text that came lately, by its word of [`super::swar::short_text`].
     #[inline]
     pub(crate) fn recall(&self, word: u64) -> Option<i32> {
-        let (known, code) = self.recent.0[Recent::place(word)]?;
+        let (known, code) = self.recent.0[Recent::place(word)];
         (known == word).then_some(code)
     }
 
     /// Lets [`Self::recall`] find a text that has just been interned.
     pub(crate) fn remember(&mut self, word: u64, code: i32) {
-        self.recent.0[Recent::place(word)] = Some((word, code));
+        self.recent.0[Recent::place(word)] = (word, code);
     }
 
     /// The text's number; the second value says whether it is new.

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::number::{Grammar, Number};
-use super::swar;
+use super::swar::Decimal;
 use super::time::{self, Clock, UTC_TEXT};
+use super::wide::{self, Job, Scalar, Wide, with_widest};
 use super::{ParsedSegment, SegmentParser};
 use crate::schema::Numbers;
 use crate::schema::plan::Plan;
@@ -56,17 +57,32 @@ pub fn line_any(line: &[u8]) {
     same(&alone, &followed);
 }
 
-/// Reads a quoted decimal in one step and digit by digit.
+/// A decimal, by whatever way.
+struct ADecimal<'t>(&'t [u8; wide::STEP]);
+
+impl Job for ADecimal<'_> {
+    type Done = Option<Decimal>;
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a job: see `wide`")]
+    fn with(self, wide: impl Wide) -> Self::Done {
+        wide.decimal(self.0)
+    }
+}
+
+/// Reads a quoted decimal in one step, by each way, and digit by digit.
 ///
 /// # Panics
 /// If the two differ, or a float is not the nearest.
 pub fn number_any(text: &[u8]) {
     let general = Number::parse(text, Grammar::Text);
-    let mut quoted = [&b"\""[..], text, b"\""].concat();
+    let mut quoted = [text, b"\""].concat();
     let length = quoted.len();
-    quoted.resize(length + swar::DECIMAL, b'"');
-    let quick = quoted.first_chunk().and_then(swar::decimal);
-    if let Some(quick) = quick.filter(|quick| quick.length == length) {
+    quoted.resize(length + wide::STEP, b'"');
+    let window = quoted.first_chunk().expect("long enough");
+    let ways = [with_widest(ADecimal(window)), ADecimal(window).with(Scalar)];
+    let whole = |quick: &Decimal| quick.length == length;
+    for quick in ways.into_iter().flatten().filter(whole) {
         let number = general.expect("what is read in one step is a number");
         let (float, inexact) = number.to_f64().expect("short, so in range");
         assert_eq!(quick.to_f64().to_bits(), float.to_bits(), "{text:?}");

@@ -33,8 +33,8 @@ impl Decimal {
 }
 
 /// What turns a whole number with so many fractional digits into units of the stored decimal.
-const UNITS: [i128; 9] = {
-    let mut units = [10_i128.pow(SCALE.unsigned_abs()); 9];
+const UNITS: [i128; 16] = {
+    let mut units = [10_i128.pow(SCALE.unsigned_abs()); 16];
     let mut fraction = 1;
     while fraction < units.len() {
         units[fraction] = units[fraction - 1] / 10;

@@ -8,7 +8,7 @@ use super::partition::{Origin, Staged};
 use super::scan::{Scanner, Text};
 use super::sink::Sink;
 use super::stage::{Lane, ROWS};
-use super::template::Slots;
+use super::template::{self, Slots};
 use super::value;
 use crate::schema::Kind;
 use crate::schema::plan::{Action, Level, Plan, SEQUENCE_NUM, SERVER_TS, TablePlan};
@@ -102,27 +102,36 @@ impl<'a, 's> Rows<'a, 's> {
         Ok(())
     }
 
-    /// Reads a row that is as expected. False: it is not, and has been left where it stands.
-    #[inline]
+    /// Reads rows that are as expected. False: the next one is not, and has been left where it
+    /// stands.
     fn take(&mut self, scanner: &mut Scanner<'a>) -> Result<bool, Fault> {
+        if self.staged > 0 && self.table.product_in_rows {
+            // The rows to come may go elsewhere, all of them.
+            self.flush()?;
+        }
         let sink = &mut *self.sink;
-        let mut slots = Slots {
+        let slots = Slots {
+            plan: self.plan,
             table: self.table,
-            lanes: &mut sink.lanes,
+            lanes: &mut sink.lanes[..self.table.per_row.len()],
             row: self.staged,
             scratch: &mut sink.scratch,
             clocks: &mut sink.clocks,
             dictionaries: &sink.dictionaries[self.index],
         };
-        let template = &sink.templates[self.index];
-        let Some(taken) = template.take(scanner, self.plan, &mut slots) else {
+        let taken = template::take(&sink.templates[self.index], scanner, slots);
+        if taken.rows == 0 {
             return Ok(false);
-        };
+        }
         scanner.advance(taken.end - scanner.pos());
         if taken.product.is_some() {
             (self.product, self.place) = (taken.product, None);
         }
-        self.row()?;
+        if self.place.is_none() {
+            self.turn()?;
+        }
+        self.inexact += taken.inexact;
+        self.completed(taken.rows)?;
         Ok(true)
     }
 
@@ -259,9 +268,14 @@ impl<'a, 's> Rows<'a, 's> {
         if self.place.is_none() {
             self.turn()?;
         }
-        self.staged += 1;
-        self.item += 1;
         self.inexact += std::mem::take(&mut self.inexact_in_row);
+        self.completed(1)
+    }
+
+    #[inline]
+    fn completed(&mut self, rows: usize) -> Result<(), Fault> {
+        self.staged += rows;
+        self.item += u32::try_from(rows).unwrap_or_default();
         if self.staged == ROWS {
             self.flush()?;
         }

@@ -35,6 +35,15 @@ impl Lane {
         self.nulls = self.nulls & !(1 << row) | null << row;
     }
 
+    /// Sets a row's value to a decimal.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    #[expect(clippy::cast_sign_loss, reason = "bits")]
+    pub(crate) fn put_decimal(&mut self, row: usize, value: i128) {
+        self.words[row] = value as u64;
+        self.highs[row] = (value >> 64) as u64;
+    }
+
     /// The first rows have gone to their column.
     #[inline]
     pub(crate) fn forget(&mut self, rows: usize) {

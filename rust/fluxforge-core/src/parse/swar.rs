@@ -8,9 +8,9 @@
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
 
-/// What [`decimal`] looks at, from the opening quote on: a sign, 7 digits, a point, 8 digits and the
+/// What [`decimal`] looks at behind the opening quote: a sign, 7 digits, a point, 8 digits and the
 /// closing quote.
-pub(crate) const DECIMAL: usize = 19;
+pub(crate) const DECIMAL: usize = 18;
 
 /// `1.50"`: a decimal in a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +20,26 @@ pub(crate) struct Decimal {
     pub(crate) mantissa: u64,
     /// How many of them stand behind the point, 8 at most.
     pub(crate) fraction: usize,
-    /// Bytes of the text with both quotes.
+    /// Bytes of the text with its closing quote.
     pub(crate) length: usize,
 }
 
-/// Reads a quoted decimal of up to 7 digits before the point and up to 8 behind it.
+/// How many bytes stand before the word's first quote; 8 if it has none.
+#[inline]
+pub(crate) fn quote(text: u64) -> u32 {
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    let zero = text ^ QUOTES;
+    let hit = zero.wrapping_sub(ONES) & !zero & TOPS;
+    hit.trailing_zeros() / 8
+}
+
+/// Reads a decimal of up to 7 digits before the point and up to 8 behind it, up to its closing
+/// quote.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "its result is taken apart at once")]
 pub(crate) fn decimal(text: &[u8; DECIMAL]) -> Option<Decimal> {
-    if text[0] != b'"' {
-        return None;
-    }
-    let negative = text[1] == b'-';
-    let start = 1 + usize::from(negative);
+    let negative = text[0] == b'-';
+    let start = usize::from(negative);
     let first = word(text, start)?;
     let whole = digits(first);
     if whole == 0 || whole == 8 {
@@ -122,16 +129,6 @@ pub(crate) fn quoted(text: &[u8; 9]) -> Option<(u64, usize)> {
     Some((word, length + 2))
 }
 
-/// What stands between a quote and the next, if nothing in it is an escape or a control character.
-#[inline]
-pub(crate) fn plain(text: &[u8]) -> Option<&[u8]> {
-    let [b'"', text @ ..] = text else {
-        return None;
-    };
-    let run = plain_run(text);
-    (text.get(run) == Some(&b'"')).then(|| &text[..run])
-}
-
 /// How many bytes from the start are neither quote, backslash nor control character.
 #[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> usize {
@@ -213,7 +210,7 @@ mod tests {
             sign in "-?", whole in "[0-9]{1,9}", fraction in "(\\.[0-9]{1,8})?", behind: u8)
         {
             let of = format!("{sign}{whole}{fraction}");
-            let quoted = format!("\"{of}\"");
+            let quoted = format!("{of}\"");
             let wanted = (whole.len() < 8).then(|| Decimal {
                 negative: !sign.is_empty(),
                 mantissa: of.replace(['-', '.'], "").parse().unwrap(),
@@ -225,7 +222,7 @@ mod tests {
 
         #[test]
         fn what_is_no_decimal_is_refused(of in "[0-9.eE+\"\\-/:\u{7f}]{0,17}", behind: u8) {
-            let text = format!("\"{of}\"");
+            let text = format!("{of}\"");
             let inside = of.split('"').next().unwrap_or_default();
             let digits = inside.strip_prefix('-').unwrap_or(inside);
             let is_one = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')

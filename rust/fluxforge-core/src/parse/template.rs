@@ -2,17 +2,16 @@
 //!
 //! A template is the order of keys that rows of a table had last. A row that follows it to the
 //! byte, with values of the shapes that are common, is read by straight comparisons, without a
-//! question asked twice. Any other row is left untouched, to be read the general way; so only
-//! speed depends on what is here.
+//! question asked twice (`take.rs`). Any other row is left untouched, to be read the general way; so
+//! only speed depends on what is here.
 
-use super::column::Cell;
-use super::dictionary::Dictionary;
-use super::scan::{Scanner, Text};
-use super::sink::Clocks;
-use super::stage::Lane;
-use super::{swar, value};
-use crate::schema::plan::{Action, Level, Pattern, Plan, TablePlan};
-use crate::schema::{Kind, Numbers, Wire};
+mod take;
+
+pub(crate) use take::{Slots, take};
+
+use super::wide::Literal;
+use crate::schema::plan::{Action, Level, TablePlan};
+use crate::schema::{Kind, Wire};
 
 /// What a table's next row is expected to look like.
 #[derive(Debug, Default)]
@@ -25,37 +24,20 @@ pub(crate) struct Template {
 
 #[derive(Debug)]
 struct Step {
-    /// With the brace or comma before it.
-    key: Pattern,
+    /// With the brace or comma before it, and the value's opening quote.
+    key: Literal,
     value: Value,
 }
 
-/// A value, its lane and, where that is needed, its column.
+/// A value, its lane and its column.
 #[derive(Debug, Clone, Copy)]
 enum Value {
-    Number(usize),
+    Number(usize, usize),
     Time(usize, usize),
     Code(usize, usize),
-    Text(usize),
+    Text(usize, usize),
     Product,
     Ignored,
-}
-
-/// Where a row's values go, and what helps to read them.
-pub(crate) struct Slots<'s> {
-    pub(crate) table: &'s TablePlan,
-    pub(crate) lanes: &'s mut [Lane],
-    pub(crate) row: usize,
-    pub(crate) scratch: &'s mut Vec<u8>,
-    pub(crate) clocks: &'s mut Clocks,
-    pub(crate) dictionaries: &'s [Dictionary],
-}
-
-/// A row that was taken.
-pub(crate) struct Taken<'a> {
-    pub(crate) product: Option<Text<'a>>,
-    /// Where it ends.
-    pub(crate) end: usize,
 }
 
 impl Template {
@@ -91,10 +73,10 @@ impl Template {
                     let plan = &table.columns[column];
                     let lane = plan.lane?;
                     match plan.kind {
-                        Kind::Number => Value::Number(lane),
+                        Kind::Number => Value::Number(lane, column),
                         Kind::Timestamp => Value::Time(lane, column),
                         Kind::Dictionary => Value::Code(lane, column),
-                        Kind::String => Value::Text(lane),
+                        Kind::String => Value::Text(lane, column),
                         // Rows with them take the general way.
                         Kind::UnixSeconds | Kind::Integer => return None,
                     }
@@ -104,7 +86,7 @@ impl Template {
             };
             let before = if place == 0 { "{" } else { "," };
             Some(Step {
-                key: Pattern::new(&format!("{before}\"{}\":", field.name)),
+                key: Literal::new(format!("{before}\"{}\":\"", field.name).as_bytes())?,
                 value,
             })
         };
@@ -114,69 +96,5 @@ impl Template {
         let whole = seen & level.needed == level.needed && !order.is_empty();
         self.steps = steps.filter(|_| whole).unwrap_or_default();
         self.order = order;
-    }
-
-    /// Reads the row that begins where the scanner is, if it is as expected; else nothing of it
-    /// counts but cells, which the general way fills anew.
-    #[inline]
-    pub(crate) fn take<'a>(
-        &self,
-        scanner: &Scanner<'a>,
-        plan: &Plan,
-        slots: &mut Slots<'_>,
-    ) -> Option<Taken<'a>> {
-        let (text, mut at) = scanner.whole();
-        let mut product = None;
-        for step in &self.steps {
-            at += step.key.length_in(text.get(at..)?)?;
-            let value = text.get(at..)?;
-            match step.value {
-                Value::Number(lane) => {
-                    let decimal = swar::decimal(value.first_chunk()?)?;
-                    let cell = match plan.numbers {
-                        Numbers::Float64 => Cell::Float(decimal.to_f64()),
-                        Numbers::Decimal => Cell::Decimal(decimal.to_scaled()),
-                    };
-                    slots.lanes[lane].put(slots.row, cell);
-                    at += decimal.length;
-                }
-                Value::Time(lane, column) => {
-                    value.starts_with(b"\"").then_some(())?;
-                    let mut scanner = scanner.at(at);
-                    let (clock, repeat) = (&mut slots.clocks.columns, &mut slots.clocks.repeat);
-                    let plan = &slots.table.columns[column];
-                    let cell = value::row_timestamp(&mut scanner, plan, clock, repeat);
-                    slots.lanes[lane].put(slots.row, cell.ok()?);
-                    at = scanner.pos();
-                }
-                Value::Code(lane, column) => {
-                    let (word, length) = swar::quoted(value.first_chunk()?)?;
-                    let code = slots.dictionaries[column].recall(word)?;
-                    slots.lanes[lane].put(slots.row, Cell::Code(code));
-                    at += length;
-                }
-                Value::Text(lane) => {
-                    let (start, raw) = (slots.scratch.len(), swar::plain(value)?);
-                    slots.scratch.extend_from_slice(raw);
-                    let cell = Cell::Text(start, slots.scratch.len());
-                    slots.lanes[lane].put(slots.row, cell);
-                    at += raw.len() + 2;
-                }
-                Value::Product => {
-                    let raw = swar::plain(value)?;
-                    product = Some(Text {
-                        raw,
-                        escaped: false,
-                    });
-                    at += raw.len() + 2;
-                }
-                Value::Ignored => at += swar::plain(value)?.len() + 2,
-            }
-        }
-        let ends = !self.steps.is_empty() && text.get(at) == Some(&b'}');
-        ends.then_some(Taken {
-            product,
-            end: at + 1,
-        })
     }
 }

@@ -53,8 +53,10 @@ pub(crate) fn number(
     numbers: Numbers,
 ) -> Result<(Cell, bool), Fault> {
     // Nearly all are short and in a string: read in one step.
-    if let Some(decimal) = scanner.ahead().and_then(swar::decimal) {
-        scanner.advance(decimal.length);
+    if let Some([b'"', text @ ..]) = scanner.ahead::<{ swar::DECIMAL + 1 }>()
+        && let Some(decimal) = text.first_chunk().and_then(swar::decimal)
+    {
+        scanner.advance(1 + decimal.length);
         let cell = match numbers {
             Numbers::Float64 => Cell::Float(decimal.to_f64()),
             Numbers::Decimal => Cell::Decimal(decimal.to_scaled()),
@@ -134,24 +136,17 @@ fn read_number<T>(
     }
 }
 
-/// A row's timestamp, which mostly is the row's before.
-#[inline]
+/// A row's timestamp, which the next one may repeat.
 pub(crate) fn row_timestamp(
     scanner: &mut Scanner<'_>,
     column: &ColumnPlan,
     clock: &mut Clock,
     repeat: &mut Repeat,
 ) -> Result<Cell, Fault> {
-    let ahead = scanner.ahead();
-    if let Some((cell, length)) = ahead.and_then(|ahead| repeat.recall(ahead)) {
-        scanner.advance(length);
-        return Ok(cell);
-    }
     let start = scanner.pos();
+    let (text, _) = scanner.whole();
     let cell = timestamp(scanner, column, clock)?;
-    if let Some(ahead) = ahead {
-        repeat.remember(ahead, scanner.pos() - start, cell);
-    }
+    repeat.remember(&text[start..scanner.pos()], cell);
     Ok(cell)
 }
 

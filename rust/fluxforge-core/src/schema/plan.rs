@@ -57,6 +57,8 @@ pub(crate) struct TablePlan {
     /// …and those that are filled in for a run of rows.
     pub(crate) per_run: Vec<usize>,
     pub(crate) has_product: bool,
+    /// The product is a row's own, not its event's.
+    pub(crate) product_in_rows: bool,
 }
 
 /// One column of the plan.

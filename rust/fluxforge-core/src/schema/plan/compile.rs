@@ -109,6 +109,7 @@ impl TablePlan {
             per_row: Vec::new(),
             per_run: vec![SERVER_TS, SEQUENCE_NUM, EVENT_TYPE],
             has_product: spec.product_id.is_some(),
+            product_in_rows: false,
         };
         table.columns[SERVER_TS].nulls = instants(&frame.timestamp.nulls)?;
         table.place(&frame.event_type, Action::Column(EVENT_TYPE))?;
