@@ -20,6 +20,8 @@ use crate::vfs::Vfs;
 use crate::vfs::faulty::FaultyVfs;
 
 pub use crate::parse::fuzzing::{line_any, number_any, parse_any, time_any};
+pub use crate::segment::fuzzing::{Validator, json_any};
+pub use crate::simd::Way;
 pub use script::segment_from;
 
 const NAME: &str = "segment_20251203T14_00001.ndjson";

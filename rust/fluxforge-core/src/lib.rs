@@ -14,6 +14,7 @@ pub mod segment;
 pub mod vfs;
 
 mod rules;
+mod simd;
 
 // -- the segment: looked at ----------------------------------------------------------------------
 pub mod inspect;

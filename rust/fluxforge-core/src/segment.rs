@@ -90,6 +90,8 @@ pub use error::SegmentError;
 pub use groups::{GroupReader, Groups, Piece};
 pub use hash::Xxh3;
 pub use header::{Continues, FORMAT, Header, Opening, Uid};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use json::fuzzing;
 pub use json::{MAX_DEPTH, is_one_line_json};
 pub use line::{Body, Payload, Record};
 pub use name::{Hour, SegmentName, writer_id_is_valid};
