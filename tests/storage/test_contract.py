@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -43,6 +44,7 @@ VERBS = {
         [(b"", f"{n}") for n in range(99)] + [(b"", k)]
     ),
     "create_new_file": lambda s, k, f: s.create_new_file(f, k),
+    "holds_file": lambda s, k, f: s.holds_file(f, k),
     "write_file": lambda s, k, f: s.write_file(f, k),
     "read_bytes": lambda s, k, _: s.read_bytes(k),
     "read_chunks": lambda s, k, _: next(s.read_chunks(k)),
@@ -120,6 +122,33 @@ def test_files_go_up_whole(storage, tmp_path):
     assert storage.read_bytes("up/other.bin") == b"short"
     assert b"".join(storage.read_chunks("up/new.bin", 1000)) == content
     assert max(map(len, storage.read_chunks("up/new.bin", 1000))) <= 1000
+
+
+RANGES = [(0, None), (0, 0), (0, 1), (1, None), (5, 9), (9, 5), (2**20 - 1, 2**20 + 1)]
+RANGES += [(2**20, None), (2_500_000, 2_500_001), (2_500_000, None), (2_999_999, None)]
+RANGES += [(3_000_000, None), (4_000_000, 5_000_000), (1_000, 10_000_000)]
+
+
+def test_a_part_of_an_object_is_read_alone(storage):
+    content = random.Random(1).randbytes(3_000_000)
+    storage.write_bytes(content, "x")
+    for start, stop in RANGES:
+        pieces = list(storage.read_chunks("x", 700_000, start=start, stop=stop))
+        assert b"".join(pieces) == content[start:stop], (start, stop)
+        assert all(0 < len(piece) <= 700_000 for piece in pieces)
+
+
+def test_an_object_holds_a_file_or_does_not(storage, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(b"0123456789" * 1000)
+    storage.create_new_file(source, "x")
+    assert storage.holds_file(source, "x")
+    source.write_bytes(b"0123456780" * 1000)
+    assert not storage.holds_file(source, "x")
+    source.write_bytes(b"0123456789" * 999)
+    assert not storage.holds_file(source, "x")
+    with pytest.raises(ObjectNotFoundError):
+        storage.holds_file(source, "y")
 
 
 @pytest.mark.parametrize("verb", ["create_new", "create_new_file"])

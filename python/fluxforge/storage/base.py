@@ -26,7 +26,8 @@ from fluxforge.storage.keys import check_key
 Library = Literal["polars", "pandas", "pyarrow", "duckdb"]
 LIBRARIES: tuple[str, ...] = get_args(Library)
 
-_AT_ONCE = 8
+AT_ONCE = 8
+"""How many requests ``create_all`` has under way."""
 
 
 class StorageBackend(ABC):
@@ -55,7 +56,7 @@ class StorageBackend(ABC):
         """
         for _, key in objects:
             check_key(key)  # all of them before the first is written
-        with ThreadPoolExecutor(_AT_ONCE, "create") as pool:
+        with ThreadPoolExecutor(AT_ONCE, "create") as pool:
             return list(pool.map(lambda each: self.create_new(*each), objects))
 
     @abstractmethod
@@ -71,8 +72,16 @@ class StorageBackend(ABC):
         """Read an object whole. Raises ObjectNotFoundError."""
 
     @abstractmethod
-    def read_chunks(self, path: str, chunk_size: int = 1 << 20) -> Iterator[bytes]:
-        """Stream an object from its beginning, in pieces of at most ``chunk_size`` bytes.
+    def read_chunks(
+        self, path: str, chunk_size: int = 1 << 20, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        """Stream an object, in pieces of at most ``chunk_size`` bytes.
+
+        Args:
+            path: The object's key.
+            chunk_size: The most that one piece holds.
+            start: The first byte wanted; at or beyond the end there is none.
+            stop: The first byte not wanted any more; None is the end.
 
         Raises:
             ObjectNotFoundError: With the first piece.
@@ -87,6 +96,17 @@ class StorageBackend(ABC):
     @abstractmethod
     def size(self, path: str) -> int:
         """Return the object's size in bytes. Raises ObjectNotFoundError."""
+
+    def holds_file(self, local_path: Path, path: str) -> bool:
+        """Say whether the object's bytes are those of a local file, as far as the storage knows.
+
+        Raises:
+            ObjectNotFoundError: Nothing lies there.
+        """
+        if self.size(path) != local_path.stat().st_size:
+            return False
+        with local_path.open("rb") as file:
+            return all(file.read(len(piece)) == piece for piece in self.read_chunks(path))
 
     @abstractmethod
     def age(self, path: str) -> float:

@@ -157,19 +157,24 @@ class LocalStorage(StorageBackend):
             _require_file(target)
             return target.read_bytes()
 
-    def read_chunks(self, path: str, chunk_size: int = _PIECE) -> Iterator[bytes]:
+    def read_chunks(
+        self, path: str, chunk_size: int = _PIECE, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
         """See StorageBackend."""
         target = self._path(path)
         with self._explained("read", path):
             _require_file(target)
             stream = target.open("rb", buffering=0)
         with stream:
-            while True:
+            stream.seek(start)
+            while stop is None or start < stop:
                 # What the consumer of the stream raises is not ours to explain.
                 with self._explained("read", path):
-                    piece = stream.read(chunk_size)
+                    wanted = chunk_size if stop is None else min(chunk_size, stop - start)
+                    piece = stream.read(wanted)
                 if not piece:
                     return
+                start += len(piece)
                 yield piece
 
     def exists(self, path: str) -> bool:

@@ -2,18 +2,17 @@
 
 Promise: a PUT is whole or absent, and durable when S3 has answered. ``create_new`` is one PUT
 with ``If-None-Match: *``, never a multipart upload (not every store honours the condition when
-one completes) and never a copy. Each object carries a hash of its bytes in its metadata, checked
-whenever it is read whole: a store without checksums cannot hand out a flipped bit unnoticed.
+one completes) and never a copy. Each object carries checksums of its blocks and a hash of the
+whole in its metadata, and nothing is given out that does not match: a store or a network without
+checksums cannot hand out a flipped bit.
 
-A PUT may be applied although its answer is lost; boto3 then tries again and meets its own object
-(412). So each exclusive PUT carries a nonce, and whoever finds its own nonce there has won.
+How an object goes up is ``s3_put``'s business, how it comes down ``s3_reading``'s.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,20 +29,27 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from fluxforge.errors import ObjectNotFoundError, StorageError
+from fluxforge.storage import s3_reading
 from fluxforge.storage.base import LIBRARIES, Library, StorageBackend
 from fluxforge.storage.keys import check_directory, check_key, is_valid_key
-from fluxforge.storage.s3_access import S3Access
+from fluxforge.storage.s3_access import MULTIPART_THREADS, S3Access
 from fluxforge.storage.s3_ages import abort_uploads, answered_at
-from fluxforge.storage.s3_errors import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, explain, status_of
+from fluxforge.storage.s3_errors import NOT_FOUND, explain, status_of
+from fluxforge.storage.s3_fingerprint import Fingerprint
+from fluxforge.storage.s3_put import Put
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-_HASH = "fluxforge-sha256"
-_NONCE = "fluxforge-nonce"
 _LARGEST_SINGLE_PUT = 5 << 30
-_CONFLICT_ATTEMPTS = 8
-_TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=16 << 20)
+# Classic: on some machines boto3 would hand over to another client, which has other settings.
+_TRANSFER = TransferConfig(
+    multipart_threshold=64 << 20,
+    multipart_chunksize=16 << 20,
+    max_concurrency=MULTIPART_THREADS,
+    preferred_transfer_client="classic",
+)
 
 
 class S3Storage(StorageBackend):
@@ -111,39 +117,35 @@ class S3Storage(StorageBackend):
 
     def write_bytes(self, data: bytes | memoryview, path: str) -> None:
         """See StorageBackend."""
-        key, body = self._key(path), bytes(data)
+        put = self._put_bytes(data, path)
         with self._explained("write", path):
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=body,
-                Metadata={_HASH: hashlib.sha256(body).hexdigest()},
-            )
+            put.replace()
 
     def write_file(self, local_path: Path, path: str) -> None:
-        """See StorageBackend. Large files go up in parts."""
+        """See StorageBackend. Large files go up in parts, which are removed where it fails."""
         key = self._key(path)
         with _opened(local_path) as stream, self._explained("write", path):
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            fingerprint = Fingerprint.of_file(stream, _size(stream))
+            extra: dict[str, Any] = {"Metadata": fingerprint.metadata()}
+            if self._access.is_aws:
+                extra["ChecksumAlgorithm"] = "CRC32C"
             stream.seek(0)
             self._client.upload_fileobj(
-                stream,
-                self._bucket,
-                key,
-                ExtraArgs={"Metadata": {_HASH: digest}},
-                Config=_TRANSFER,
+                stream, self._bucket, key, ExtraArgs=extra, Config=_TRANSFER
             )
 
     def create_new(self, data: bytes | memoryview, path: str) -> bool:
         """See StorageBackend."""
-        body = bytes(data)
-        return self._put_new(lambda: body, hashlib.sha256(body).hexdigest(), path)
+        put = self._put_bytes(data, path)
+        with self._explained("create", path):
+            return put.create()
 
     def create_new_file(self, local_path: Path, path: str) -> bool:
         """See StorageBackend. One PUT, so at most 5 GiB."""
+        key = self._key(path)
         with _opened(local_path) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            if stream.tell() > _LARGEST_SINGLE_PUT:
+            size = _size(stream)
+            if size > _LARGEST_SINGLE_PUT:
                 raise StorageError(
                     f"could not write {path!r} in {self._root}: {local_path} is larger than the "
                     "5 GiB that one exclusive PUT can hold; lower ingestion.segment_max_mb"
@@ -153,39 +155,25 @@ class S3Storage(StorageBackend):
                 stream.seek(0)
                 return stream
 
-            return self._put_new(rewound, digest, path)
+            with self._explained("create", path):
+                return self._put(key, rewound, Fingerprint.of_file(stream, size)).create()
 
-    def _put_new(self, body: Callable[[], bytes | BufferedReader], digest: str, path: str) -> bool:
-        key, nonce = self._key(path), secrets.token_hex(16)
-        with self._explained("create", path):
-            for attempt in range(_CONFLICT_ATTEMPTS):
-                try:
-                    self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=key,
-                        Body=body(),
-                        IfNoneMatch="*",
-                        Metadata={_HASH: digest, _NONCE: nonce},
-                    )
-                except ClientError as error:
-                    if status_of(error) == PRECONDITION_FAILED:
-                        return self._nonce_at(key) == nonce
-                    # 409: another conditional PUT of this key is under way; neither has won yet.
-                    if status_of(error) != CONFLICT or attempt + 1 == _CONFLICT_ATTEMPTS:
-                        raise
-                    self._sleep(random.uniform(0.05, 0.1) * 2**attempt)  # noqa: S311  # jitter
-                else:
-                    return True
-        raise AssertionError("unreachable: the last attempt returns or raises")
+    def _put_bytes(self, data: bytes | memoryview, path: str) -> Put:
+        key, body = self._key(path), bytes(data)
+        return self._put(key, lambda: body, Fingerprint.of_bytes(body))
 
-    def _nonce_at(self, key: str) -> str | None:
-        try:
-            head = self._client.head_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if status_of(error) == NOT_FOUND:  # created by someone and deleted since
-                return None
-            raise
-        return head["Metadata"].get(_NONCE)
+    def _put(
+        self, key: str, body: Callable[[], bytes | BufferedReader], fingerprint: Fingerprint
+    ) -> Put:
+        return Put(
+            client=self._client,
+            bucket=self._bucket,
+            key=key,
+            body=body,
+            fingerprint=fingerprint,
+            checksum_header=self._access.is_aws,
+            sleep=self._sleep,
+        )
 
     def delete(self, path: str) -> None:
         """See StorageBackend."""
@@ -214,28 +202,57 @@ class S3Storage(StorageBackend):
         """See StorageBackend."""
         return b"".join(self.read_chunks(path))
 
-    def read_chunks(self, path: str, chunk_size: int = 1 << 20) -> Iterator[bytes]:
-        """See StorageBackend. Raises StorageError at the end if the bytes are not those written."""
+    def read_chunks(
+        self, path: str, chunk_size: int = 1 << 20, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        """See StorageBackend. What does not match its checksum is asked for again."""
         key = self._key(path)
-        seen = hashlib.sha256()
+        if (stop is not None and stop <= start) or (
+            begin := self._block_start(path, start)
+        ) is None:
+            return
+
+        def get(offset: int) -> GetObjectOutputTypeDef:
+            if offset == 0:  # not every store knows ranges
+                return self._client.get_object(Bucket=self._bucket, Key=key)
+            return self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={offset}-")
+
+        what = f"could not read {path!r} in {self._root}"
+        blocks = s3_reading.Download(get, what, sleep=self._sleep).blocks(begin)
+        explained = self._each_explained(blocks, path)
+        yield from s3_reading.cut(explained, chunk_size, begin=begin, start=start, stop=stop)
+
+    def _each_explained(self, blocks: Iterator[bytes], path: str) -> Iterator[bytes]:
+        while True:
+            # What the consumer of the stream raises is not ours to explain.
+            with self._explained("read", path):
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+    def _block_start(self, path: str, start: int) -> int | None:
+        """Return where the block begins that holds a byte; None where the object ends before."""
+        if start == 0:
+            return 0
         with self._explained("read", path):
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
-        expected = answer["Metadata"].get(_HASH)
-        body = answer["Body"]
-        with body:
-            while True:
-                # What the consumer of the stream raises is not ours to explain.
-                with self._explained("read", path):
-                    piece = body.read(chunk_size)
-                if not piece:
-                    break
-                seen.update(piece)
-                yield piece
-        if expected is not None and seen.hexdigest() != expected:
-            raise StorageError(
-                f"could not read {path!r} in {self._root}: the bytes that arrived are not those "
-                "that were written (sha256 differs); read it again"
-            )
+            head = self._client.head_object(Bucket=self._bucket, Key=self._key(path))
+        if start >= head["ContentLength"]:
+            return None
+        fingerprint = Fingerprint.from_metadata(head["Metadata"])
+        return start if fingerprint is None else fingerprint.block_start(start)
+
+    def holds_file(self, local_path: Path, path: str) -> bool:
+        """See StorageBackend. The object's ETag says it where it is the MD5 of what arrived."""
+        key = self._key(path)
+        with self._explained("compare", path):
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
+        with _opened(local_path) as stream:
+            if head["ContentLength"] != _size(stream):
+                return False
+            digest = hashlib.file_digest(stream, _md5)
+        # Encrypted by KMS or uploaded in parts, an ETag is no MD5: then only the bytes tell.
+        return head["ETag"].strip('"') == digest.hexdigest() or super().holds_file(local_path, path)
 
     def exists(self, path: str) -> bool:
         """See StorageBackend."""
@@ -328,6 +345,14 @@ class S3Storage(StorageBackend):
                 bucket=self._bucket,
                 endpoint=self._access.endpoint_url or "AWS",
             ) from error
+
+
+def _md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _size(stream: BufferedReader) -> int:
+    return os.fstat(stream.fileno()).st_size
 
 
 def _opened(local_path: Path) -> BufferedReader:

@@ -9,22 +9,27 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-from fluxforge.storage.base import Library
+from fluxforge.storage.base import AT_ONCE, Library
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+MULTIPART_THREADS = 10
+
+# Standard mode waits with jitter between its tries. A connection for each request that one worker
+# has under way at most: create_all, a file in parts, and a few for heartbeats and streams.
 _CLIENT = Config(
     connect_timeout=10,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 5},
-    max_pool_connections=32,
+    max_pool_connections=AT_ONCE + MULTIPART_THREADS + 6,
+    response_checksum_validation="when_required",  # every block is checked by ourselves
 )
-# Stores that are not AWS choke on the newer checksum trailers, and few resolve bucket names by DNS.
+# Stores that are not AWS choke on the newer checksum trailers, and few resolve bucket names by
+# DNS. All of them verify signatures; one over the body as well is what a damaged upload fails.
 _CUSTOM_ENDPOINT = Config(
     request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    s3={"addressing_style": "path"},
+    s3={"addressing_style": "path", "payload_signing_enabled": True},
 )
 
 
@@ -39,9 +44,14 @@ class S3Access:
     aws_session_token: str | None = field(default=None, repr=False)
     profile: str | None = None
 
+    @property
+    def is_aws(self) -> bool:
+        """Whether AWS itself is asked, and so every header of S3 is understood."""
+        return self.endpoint_url is None
+
     def client(self, config: Config | None) -> S3Client:
         """Make a client. A session of its own: boto3's default session is not thread-safe."""
-        settings = _CLIENT if self.endpoint_url is None else _CLIENT.merge(_CUSTOM_ENDPOINT)
+        settings = _CLIENT if self.is_aws else _CLIENT.merge(_CUSTOM_ENDPOINT)
         return self._session().client(
             "s3",
             endpoint_url=self.endpoint_url,

@@ -21,6 +21,7 @@ _PERMISSION = {
     "CreateMultipartUpload": "s3:PutObject",
     "UploadPart": "s3:PutObject",
     "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
     "GetObject": "s3:GetObject",
     "HeadObject": "s3:GetObject (and s3:ListBucket: without it a missing object looks forbidden)",
     "ListObjectsV2": "s3:ListBucket",
@@ -34,6 +35,8 @@ _BAD_CREDENTIALS = {
     "InvalidToken",
     "InvalidClientTokenId",
 }
+# What was sent is not what arrived, by the store's own reckoning.
+_ARRIVED_DAMAGED = {"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
@@ -52,6 +55,12 @@ def status_of(error: BaseException) -> int | None:
         return None
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return None if status is None else int(status)
+
+
+def worth_trying_again(error: ClientError) -> bool:
+    """Say whether a PUT that boto3 does not try again may succeed: a conflict, damaged bytes."""
+    code = error.response.get("Error", {}).get("Code")
+    return status_of(error) == CONFLICT or code in _ARRIVED_DAMAGED
 
 
 def explain(error: Exception, what: str, *, bucket: str, endpoint: str) -> StorageError:
