@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from fluxforge.cli.etl_loop import run_etl
+from fluxforge.cli.etl_process import EtlProcess
+from fluxforge.cli.etl_workers import Supervisor, share
 from fluxforge.cli.options import (
     ConfigOption,
     DataDirOption,
@@ -34,34 +37,42 @@ def etl(
             "--watch/--once", help="Go on looking for segments, or process what is ready and end."
         ),
     ] = True,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            help="Processes that work side by side (etl.workers). Default: 1",
+            show_default=False,
+        ),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Turn ready segments into committed Parquet."""
     configure_logging(verbose=verbose)
-    settings = configure(config, data_dir)
-    # Imported here: `--help` does not need pyarrow.
-    from fluxforge.etl import ETLJob, ETLWatcher  # noqa: PLC0415
-
+    settings = configure(config, data_dir, workers=workers)
     _check_directory(settings)
+    if settings.etl.workers > 1:
+        raise typer.Exit(_supervise(settings, watch=watch, verbose=verbose))
     stop = threading.Event()
     stop_on_signals(stop.set, saying="finishing the segment in hand")
-    job = ETLJob(settings)
-    log.info("looking for segments in %s", job.ready)
-    if watch:
-        exit_code = ETLWatcher.configured(settings.etl, job).run(stop)
-    else:
-        report = job.run_once(stop)
-        exit_code = report.exit_code
-        log.info(
-            "%d segments committed, %d were committed before, %d are in other workers' hands, "
-            "%d went to quarantine, %d failed",
-            len(report.committed),
-            report.already,
-            report.held,
-            len(report.quarantined),
-            len(report.failures),
-        )
+    _, exit_code = run_etl(settings, watch=watch, stop=stop)
     raise typer.Exit(exit_code)
+
+
+def _supervise(settings: FluxForgeConfig, *, watch: bool, verbose: bool) -> int:
+    count = settings.etl.workers
+    shared = share(settings, count)
+
+    def start(name: str) -> EtlProcess:
+        return EtlProcess(shared, name=name, watch=watch, niceness=0, verbose=verbose)
+
+    supervisor = Supervisor(start, count=count, watch=watch)
+    stop_on_signals(
+        supervisor.stop, saying="finishing the segments in hand", at_once=supervisor.kill
+    )
+    return supervisor.run()
 
 
 def _check_directory(settings: FluxForgeConfig) -> None:

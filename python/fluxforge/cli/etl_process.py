@@ -1,4 +1,4 @@
-"""The ETL in a process of its own, so that it never slows the capture beside it.
+"""An ETL in a process of its own: beside a capture, which it must not slow, or one of several.
 
 Spawned, not forked: a forked child would share the segment's lock and the writer's descriptors.
 The parent speaks over a pipe. Its end closing without a word means that the parent has died.
@@ -12,32 +12,53 @@ import os
 import threading
 from multiprocessing.connection import Connection
 
+from fluxforge.cli.etl_loop import run_etl
 from fluxforge.cli.options import configure_logging
 from fluxforge.cli.stopping import leave_stopping_to_the_parent, signals_held_back
 from fluxforge.config import FluxForgeConfig
 
 log = logging.getLogger(__name__)
 
+_STOP = "stop"
 _FINISH = "finish"
 _NICENESS = 10
 
 
 class EtlProcess:
-    """A watching ETL beside an ingest.
+    """An ETL that is told what to do by the process that starts it.
 
     Args:
         config: As for the ETL on its own.
+        name: What it is called in the log, where it is one of several.
+        watch: Whether it goes on looking for segments until told to end.
+        niceness: How far it steps back for the process beside it.
         verbose: Whether it logs more.
         quiet: Whether it logs warnings only.
     """
 
     def __init__(
-        self, config: FluxForgeConfig, *, verbose: bool = False, quiet: bool = False
+        self,
+        config: FluxForgeConfig,
+        *,
+        name: str | None = None,
+        watch: bool = True,
+        niceness: int = _NICENESS,
+        verbose: bool = False,
+        quiet: bool = False,
     ) -> None:
         spawn = multiprocessing.get_context("spawn")
         theirs, self._pipe = spawn.Pipe(duplex=False)
         self._process = spawn.Process(
-            target=_main, args=(theirs, config, verbose, quiet), name="fluxforge-etl"
+            target=_main,
+            args=(theirs, config),
+            kwargs={
+                "name": name,
+                "watch": watch,
+                "niceness": niceness,
+                "verbose": verbose,
+                "quiet": quiet,
+            },
+            name=name or "fluxforge-etl",
         )
         with signals_held_back():
             self._process.start()
@@ -48,31 +69,50 @@ class EtlProcess:
         """A descriptor that becomes readable when the process ends."""
         return self._process.sentinel
 
+    def stop(self) -> None:
+        """Tell it to end after the segment in hand."""
+        self._say(_STOP)
+
     def finish(self) -> int:
         """Let it process what is ready by now, wait for its end and return its exit code."""
-        try:
-            self._pipe.send(_FINISH)
-        except OSError:
-            log.error("the ETL process ended by itself")  # noqa: TRY400 - its own log says why
-        self._process.join()
-        code = self._process.exitcode or 0
+        self._say(_FINISH)
+        code = self.wait()
         return code if code >= 0 else 1  # ended by a signal
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code, or the signal that ended it, negated."""
+        self._process.join()
+        return self._process.exitcode or 0
 
     def terminate(self) -> None:
         """Stop it at once."""
         self._process.kill()
         self._process.join()
 
+    def _say(self, word: str) -> None:
+        try:
+            self._pipe.send(word)
+        except OSError:
+            log.error("the ETL process ended by itself")  # noqa: TRY400 - its own log says why
 
-def _main(pipe: Connection, config: FluxForgeConfig, verbose: bool, quiet: bool) -> None:  # noqa: FBT001 - Process passes by position
+
+def _main(
+    pipe: Connection,
+    config: FluxForgeConfig,
+    *,
+    name: str | None,
+    watch: bool,
+    niceness: int,
+    verbose: bool,
+    quiet: bool,
+) -> None:
     leave_stopping_to_the_parent()
     from fluxforge.errors import FluxForgeError  # noqa: PLC0415
-    from fluxforge.etl import ETLJob, ETLWatcher  # noqa: PLC0415
 
-    configure_logging(verbose=verbose)
+    configure_logging(verbose=verbose, name=name)
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
-    os.nice(_NICENESS)
+    os.nice(niceness)
     stop = threading.Event()
     finish = threading.Event()
 
@@ -81,13 +121,12 @@ def _main(pipe: Connection, config: FluxForgeConfig, verbose: bool, quiet: bool)
             if pipe.recv() == _FINISH:
                 finish.set()
         except EOFError:
-            log.warning("the capture beside this ETL is gone; stopping")
+            log.warning("the process that started this ETL is gone; stopping")
         stop.set()
 
     threading.Thread(target=listen, name="parent", daemon=True).start()
     try:
-        job = ETLJob(config)
-        exit_code = ETLWatcher.configured(config.etl, job).run(stop)
+        job, exit_code = run_etl(config, watch=watch, stop=stop)
         if finish.is_set():
             exit_code = max(exit_code, job.run_once().exit_code)
     except FluxForgeError as error:

@@ -68,6 +68,7 @@ _FLAGS = {
     "coinbase.ws_url": "--url",
     "coinbase.products": "--product",
     "coinbase.channels": "--channel",
+    "etl.workers": "--workers",
 }
 
 
@@ -78,6 +79,7 @@ def load(
     url: str | None = None,
     products: list[str] | None = None,
     channels: list[str] | None = None,
+    workers: int | None = None,
 ) -> LoadedConfig:
     """Load the configuration with the flags on top.
 
@@ -88,6 +90,7 @@ def load(
     overrides = {
         "storage": {"base_dir": data_dir},
         "coinbase": {"ws_url": url, "products": products or None, "channels": channels or None},
+        "etl": {"workers": workers},
     }
     loaded = load_config_with_sources(config, overrides=overrides, flags=_FLAGS)
     load_feed(loaded.config.ingestion.source)
@@ -101,24 +104,31 @@ def configure(
     url: str | None = None,
     products: list[str] | None = None,
     channels: list[str] | None = None,
+    workers: int | None = None,
 ) -> FluxForgeConfig:
     """Load the configuration as ``load`` does; log what is allowed but probably not meant."""
-    loaded = load(config, data_dir, url=url, products=products, channels=channels)
+    loaded = load(config, data_dir, url=url, products=products, channels=channels, workers=workers)
     for warning in loaded.warnings:
         log.warning("%s", warning)
     return loaded.config
 
 
-def configure_logging(*, verbose: bool) -> None:
-    """Log to standard error: coloured on a terminal, plain lines elsewhere."""
+def configure_logging(*, verbose: bool, name: str | None = None) -> None:
+    """Log to standard error: coloured on a terminal, plain lines elsewhere.
+
+    Args:
+        verbose: Log more.
+        name: Who says it, where several processes share one log.
+    """
+    says = f"{name}: %(message)s" if name else "%(message)s"
     console = Console(stderr=True)
     handler: logging.Handler
     if console.is_terminal:
         handler = RichHandler(console=console, show_path=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(logging.Formatter(says))
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {says}"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for library in ("websockets", "botocore", "boto3", "urllib3", "s3transfer"):
         logging.getLogger(library).setLevel(logging.WARNING)

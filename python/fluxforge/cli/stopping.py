@@ -16,7 +16,12 @@ EXIT_AT_ONCE = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def stop_on_signals(request_stop: Callable[[], object], *, saying: str) -> None:
+def stop_on_signals(
+    request_stop: Callable[[], object],
+    *,
+    saying: str,
+    at_once: Callable[[], object] = lambda: None,
+) -> None:
     """Call ``request_stop`` on the first SIGINT or SIGTERM; leave the process on the second.
 
     Leaving at once loses nothing durable: what is in active/ is recovered by the next start.
@@ -24,12 +29,14 @@ def stop_on_signals(request_stop: Callable[[], object], *, saying: str) -> None:
     Args:
         request_stop: Called in the main thread; must only set a flag.
         saying: What the log says the stop is doing.
+        at_once: Called on the second signal, before the process leaves.
     """
     asked = False
 
     def on_signal(signum: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
+            at_once()
             os._exit(EXIT_AT_ONCE)
         asked = True
         log.info("%s: %s; press Ctrl-C again to stop at once", signal.Signals(signum).name, saying)

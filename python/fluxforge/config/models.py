@@ -287,8 +287,13 @@ class ETLConfig(_Section):
     compression_level: int | None = Field(
         None, ge=1, le=22, description="for zstd (1 to 22) and gzip (1 to 9); null: its default"
     )
+    workers: int = Field(
+        1, ge=1, le=256, description="processes of `fluxforge-etl` on this machine"
+    )
     memory_max_mb: int = Field(
-        1024, ge=2, description="larger segments are taken in stretches that fit about this, MB"
+        1024,
+        ge=2,
+        description="shared by a machine's workers; larger segments go in stretches that fit, MB",
     )
     poll_interval: float = Field(5, gt=0, description="pause between looks at ready/, s")
     poll_interval_max: float = Field(
