@@ -56,3 +56,53 @@ fn the_scripts_reach_every_verdict_of_a_segment() {
         );
     }
 }
+
+/// What libFuzzer found worth keeping, on every run.
+fn replay(target: &str, holds: impl Fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let inputs = std::fs::read_dir(corpus.join(target)).expect("a corpus in the repository");
+    let mut count = 0;
+    for input in inputs {
+        let path = input.expect("a readable directory").path();
+        // Shown with a failure only: which input it was.
+        println!("{}", path.display());
+        holds(&std::fs::read(&path).expect("a file"));
+        count += 1;
+    }
+    assert!(count >= 3, "{count} inputs of {target}");
+}
+
+#[test]
+fn the_corpus_of_recover_holds() {
+    replay("recover", |script| recover_any(&segment_from(script)));
+}
+
+#[test]
+fn the_corpus_of_inspect_holds() {
+    replay("inspect", |script| inspect_any(&segment_from(script)));
+}
+
+#[test]
+fn the_corpus_of_segment_holds() {
+    replay("segment", |script| parse_any(&segment_from(script)));
+}
+
+#[test]
+fn the_corpus_of_line_holds() {
+    replay("line", line_any);
+}
+
+#[test]
+fn the_corpus_of_number_holds() {
+    replay("number", number_any);
+}
+
+#[test]
+fn the_corpus_of_time_holds() {
+    replay("time", time_any);
+}
+
+#[test]
+fn the_corpus_of_json_holds() {
+    replay("json", |bytes| _ = json_any(bytes));
+}
