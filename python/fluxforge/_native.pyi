@@ -76,6 +76,8 @@ class SegmentWriter:
     def recovered(self) -> list[Recovered]:
         """What the constructor's recovery did."""
     def stats(self) -> WriterStats: ...
+    def hold(self, held: bool) -> None:
+        """Write nothing more, or go on. The queue fills meanwhile; closing ends it."""
     def rotate(self) -> None:
         """Seal what was accepted so far (nothing: no segment). Blocks, detached."""
     def close(self) -> None:

@@ -5,6 +5,7 @@
     ├── StorageError
     │   ├── InvalidKeyError         a key that could leave the root       (also ValueError)
     │   ├── ObjectNotFoundError     nothing lies at that key              (also FileNotFoundError)
+    │   ├── ObjectDamagedError      what lies there is not what was written
     │   ├── StorageAccessError      refused, unreachable or misconfigured (exit code 2)
     │   └── DishonestStorageError   breaks the promise of create_new      (exit code 2)
     ├── SegmentError
@@ -57,6 +58,10 @@ class InvalidKeyError(StorageError, ValueError):
 
 class ObjectNotFoundError(StorageError, FileNotFoundError):
     """Nothing lies at that key."""
+
+
+class ObjectDamagedError(StorageError):
+    """The bytes that the storage gives are not those that were written, however often asked."""
 
 
 class StorageAccessError(StorageError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fluxforge.ingestion.orchestrators import IngestionStats
+    from fluxforge.ingestion.shipping import ShippingStats
 
 _UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
@@ -47,6 +48,18 @@ def describe(stats: IngestionStats | None) -> str:
         line += f", {writer.dropped:,} frames DROPPED (recorded as events)"
     if writer.waiting_for_space:
         line += ", WAITING FOR DISK SPACE"
+    if stats.shipping is not None:
+        line += _uploads(stats.shipping)
     if writer.publish_error:
         line += f", SEALED SEGMENTS STAY IN active/: {writer.publish_error}"
     return line
+
+
+def _uploads(shipping: ShippingStats) -> str:
+    line = f", {shipping.shipped} uploaded"
+    if shipping.waiting:
+        line += (
+            f", {shipping.waiting} ({size(shipping.waiting_bytes)}) waiting for upload "
+            f"for up to {shipping.lag_seconds:,.0f} s"
+        )
+    return line + (", THE SPOOL IS FULL" if shipping.holding else "")

@@ -256,6 +256,9 @@ class IngestionConfig(_Section):
     min_free_mb: int = Field(
         512, ge=0, description="capture waits while the disk has less than this free, MiB"
     )
+    spool_max_mb: int = Field(
+        10240, ge=1, description="capture waits while more than this waits for upload, MiB"
+    )
     spool_dir: str | None = Field(
         None, description="where segments wait for upload; null: the user's state directory"
     )

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fluxforge.errors import ObjectDamagedError
 from fluxforge.storage.keys import check_key
 
 Library = Literal["polars", "pandas", "pyarrow", "duckdb"]
@@ -106,7 +107,10 @@ class StorageBackend(ABC):
         if self.size(path) != local_path.stat().st_size:
             return False
         with local_path.open("rb") as file:
-            return all(file.read(len(piece)) == piece for piece in self.read_chunks(path))
+            try:
+                return all(file.read(len(piece)) == piece for piece in self.read_chunks(path))
+            except ObjectDamagedError:
+                return False
 
     @abstractmethod
     def age(self, path: str) -> float:

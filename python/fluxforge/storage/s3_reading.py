@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
 from fluxforge._native import Xxh3
-from fluxforge.errors import StorageError
+from fluxforge.errors import ObjectDamagedError, StorageError
 from fluxforge.storage.s3_fingerprint import Fingerprint
 from fluxforge.storage.s3_put import pause
 
@@ -87,7 +87,8 @@ class Download:
             start: Where to begin; the start of a block.
 
         Raises:
-            StorageError: It was replaced meanwhile, or keeps arriving damaged.
+            ObjectDamagedError: It keeps arriving otherwise than it was written.
+            StorageError: It was replaced meanwhile.
             BotoCoreError: As boto3 raises it, when the connection keeps breaking.
         """
         xxh3, offset, failures = Xxh3(), start, 0
@@ -118,16 +119,15 @@ class Download:
             self._first = answer
         known = answer.fingerprint
         if answer.etag != self._first.etag:
-            fault = "it was replaced while it was read; read it again"
-        elif known is not None and not known.counts(answer.size):
-            fault = f"{answer.size} bytes are not what was written; the object is damaged"
-        else:
-            return answer
-        answer.body.close()
-        raise StorageError(f"{self._what}: {fault}")
+            answer.body.close()
+            raise StorageError(f"{self._what}: it was replaced while it was read; read it again")
+        if known is not None and not known.counts(answer.size):
+            answer.body.close()
+            raise self._not_as_written(f"{answer.size} bytes long")
+        return answer
 
-    def _not_as_written(self, where: str) -> StorageError:
-        return StorageError(
+    def _not_as_written(self, where: str) -> ObjectDamagedError:
+        return ObjectDamagedError(
             f"{self._what}: {where}, the bytes that arrived are not those that were written; "
             "the object is damaged, or something on the way to it is"
         )

@@ -276,6 +276,12 @@ impl SegmentWriter {
         &self.recovered
     }
 
+    /// Has the writer write nothing more, or go on. What it takes meanwhile waits in the queue, and
+    /// a full queue does what [`OnFull`] says; closing ends it.
+    pub fn hold(&self, held: bool) {
+        self.shared.signals.held.store(held, Ordering::Relaxed);
+    }
+
     /// Seals the segment that holds everything accepted so far. Blocks until it lies in ready/, or
     /// [`WriterStats::publish_error`] says why it waits in active/.
     pub fn rotate(&self) -> Result<(), SegmentError> {

@@ -147,6 +147,10 @@ impl SegmentWriter {
         }
     }
 
+    fn hold(&self, held: bool) {
+        self.inner.hold(held);
+    }
+
     fn rotate(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.inner.rotate())
             .map_err(|error| running(py, &error))

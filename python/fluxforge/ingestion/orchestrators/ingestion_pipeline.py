@@ -20,7 +20,7 @@ from fluxforge.ingestion.collectors import (
     Pace,
     plan_connections,
 )
-from fluxforge.ingestion.shipping import Shipper
+from fluxforge.ingestion.shipping import Shipper, ShippingStats
 from fluxforge.ingestion.writers import LogWriter
 from fluxforge.storage.base import StorageBackend
 from fluxforge.storage.factory import create_storage_backend, get_ingestion_path
@@ -37,10 +37,12 @@ class IngestionStats:
     Attributes:
         writer: The segment writer's counters and lags.
         collectors: Counters by connection.
+        shipping: How far uploads are behind; None where raw stays on this machine's disk.
     """
 
     writer: WriterStats
     collectors: tuple[CollectorStats, ...]
+    shipping: ShippingStats | None = None
 
     @property
     def frames_received(self) -> int:
@@ -68,6 +70,7 @@ class IngestionPipeline:
         self._storage = storage or create_storage_backend(self._storage_config)
         self._collectors: list[Collector] = []
         self._writer: LogWriter | None = None
+        self._shipper: Shipper | None = None
 
     def plan(self) -> list[ConnectionPlan]:
         """Return the sockets that a run will open.
@@ -100,7 +103,7 @@ class IngestionPipeline:
         writer = await asyncio.to_thread(self._open_writer)
         self._writer = writer
         self._collectors = self._build_collectors(plan, writer)
-        shipper = self._build_shipper(writer)
+        self._shipper = shipper = self._build_shipper(writer)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for collector in self._collectors:
@@ -120,7 +123,9 @@ class IngestionPipeline:
         if self._writer is None:
             return None
         return IngestionStats(
-            self._writer.stats(), tuple(collector.stats for collector in self._collectors)
+            self._writer.stats(),
+            tuple(collector.stats for collector in self._collectors),
+            None if self._shipper is None else self._shipper.stats(),
         )
 
     def _open_writer(self) -> LogWriter:
@@ -163,7 +168,12 @@ class IngestionPipeline:
         )
         if self._storage.local_path(ready_path) is not None:
             return None
-        return Shipper(self._storage, spool_ready=writer.ready_dir, ready_path=ready_path)
+        return Shipper(
+            self._storage,
+            writer=writer,
+            ready_path=ready_path,
+            max_bytes=self._config.ingestion.spool_max_mb << 20,
+        )
 
 
 async def _watch_disk(writer: LogWriter, stop: asyncio.Event) -> None:

@@ -204,6 +204,13 @@ class LogWriter:
         self._settle()
         await future
 
+    def hold(self, *, held: bool) -> None:
+        """Write nothing more for now, or go on: whoever takes sealed segments does not keep up.
+
+        The queue fills meanwhile, and a full one does what ``on_full`` says. Closing ends it.
+        """
+        self._native.hold(held)
+
     # -- looking ------------------------------------------------------------------------------
 
     @property

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::active::{ActiveSegment, WriteFault};
 use super::counter::Counter;
-use super::room::Lack;
+use super::room::{Lack, PAUSE};
 use super::{WriterConfig, queue::Group};
 use crate::clock::Clock;
 use crate::recover::{OpenConnections, remove};
@@ -24,6 +24,8 @@ use outbox::{Outbox, Unpublished};
 pub(crate) struct Signals {
     pub(crate) waiting_for_space: AtomicBool,
     pub(crate) closing: AtomicBool,
+    /// Whoever empties ready/ does not keep up: nothing more is written for now.
+    pub(crate) held: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Engine {
         let sync = self.config.durability == Durability::Fsync;
         let mut patience = None;
         loop {
+            self.wait_while_held();
             self.wait_for_min_free(&mut patience)?;
             let clock = self.clock.clone();
             let Some(open) = self.ensure_open(&mut patience)? else {
@@ -247,6 +250,15 @@ impl Engine {
         let now_ns = self.clock.mono_ns();
         self.outbox
             .publish(self.vfs.as_ref(), &self.config.place, now_ns, 0);
+    }
+
+    /// A writer that is being closed writes what it has taken: that much more is bounded too.
+    fn wait_while_held(&mut self) {
+        let signals = self.signals.clone();
+        while signals.held.load(Ordering::Relaxed) && !signals.closing.load(Ordering::Relaxed) {
+            self.clock.pause(PAUSE);
+            self.publish_if_due();
+        }
     }
 
     fn wait_for_min_free(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::segment::SegmentError;
 
 /// How long a full disk is given before it is tried again.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// How long a writer that is being closed waits.
 const CLOSE_PATIENCE_NS: u64 = 10_000_000_000;
 const MIB: u64 = 1 << 20;
