@@ -1,6 +1,6 @@
 //! Text in blocks of 64 bytes: which of them are quotes, brackets and so on, one bit each.
 //!
-//! The only place with `unsafe`, and for two things only: loading a block into registers, and
+//! One of two places with `unsafe` (the parser's `wide` is the other), for two things only: loading a block into registers, and
 //! calling what was compiled for instructions that this machine was asked about first. What is
 //! found does not depend on the way: [`plain`] says it byte by byte, and the others are held
 //! against it.

@@ -1,7 +1,5 @@
 //! Frames and events to lines. Whatever a frame holds, it becomes exactly one line.
 
-use std::io::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -47,7 +45,11 @@ fn push_envelope(out: &mut Vec<u8>, capture_ns: i64, conn: Option<&str>) {
     out.extend_from_slice(b"{\"capture_ts\":\"");
     push_timestamp(out, capture_ns);
     match conn {
-        Some(conn) => write!(out, "\",\"conn\":\"{conn}\"").expect("memory takes writes"),
+        Some(conn) => {
+            out.extend_from_slice(b"\",\"conn\":\"");
+            out.extend_from_slice(conn.as_bytes());
+            out.push(b'"');
+        }
         None => out.extend_from_slice(b"\",\"conn\":null"),
     }
 }

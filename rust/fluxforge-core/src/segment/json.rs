@@ -34,6 +34,6 @@ fn decide(bytes: &[u8], verdict: Verdict) -> bool {
         Verdict::Yes => true,
         Verdict::YesIfUtf8 => std::str::from_utf8(bytes).is_ok(),
         Verdict::No => false,
-        Verdict::Unclear => walk::is_one_line_json(bytes),
+        Verdict::Unclear | Verdict::Blank => walk::is_one_line_json(bytes),
     }
 }

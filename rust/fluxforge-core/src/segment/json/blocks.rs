@@ -14,6 +14,9 @@
 //!   follow an opening bracket or a comma;
 //! - inside an array no colon stands at all.
 //!
+//! Most text is compact: it is looked at as if it had no blanks, where what follows a token is the
+//! next byte, and once more if a blank shows up.
+//!
 //! Numbers, literals and escapes are few: [`Walk`] reads each where it stands. So it does all of a
 //! text with control characters, with tabs between tokens, nested deeply, or of a single scalar.
 
@@ -31,6 +34,8 @@ pub(super) enum Verdict {
     No,
     /// [`super::walk`] shall say it.
     Unclear,
+    /// There are blanks where none were thought to be.
+    Blank,
 }
 
 /// A frame to be looked at.
@@ -46,27 +51,18 @@ impl Look for Blocks<'_> {
         reason = "compiled for each lens's instructions"
     )]
     fn through(self, lens: impl Lens) -> Verdict {
-        let bytes = self.0;
-        if !matches!(bytes.first(), Some(b'{' | b'[')) {
+        if !matches!(self.0.first(), Some(b'{' | b'[')) {
             return Verdict::Unclear;
         }
-        let mut text = Text::new(bytes);
-        let mut padded = [b' '; BLOCK];
-        for piece in bytes.chunks(BLOCK) {
-            let block = piece.try_into().unwrap_or_else(|_| {
-                padded[..piece.len()].copy_from_slice(piece);
-                &padded
-            });
-            if let Break(verdict) = text.block(lens, block) {
-                return verdict;
-            }
+        match Text::<false>::new(self.0).all(lens) {
+            Verdict::Blank => Text::<true>::new(self.0).all(lens),
+            verdict => verdict,
         }
-        Verdict::No
     }
 }
 
 /// What a block leaves for the next.
-struct Text<'a> {
+struct Text<'a, const BLANKS: bool> {
     bytes: &'a [u8],
     /// Where the next block begins.
     at: usize,
@@ -74,11 +70,12 @@ struct Text<'a> {
     in_string: u64,
     /// Up to here bytes belong to escapes.
     escaped: usize,
-    open: Carry,
-    comma: Carry,
-    colon: Carry,
-    lone_end: Carry,
-    lone: Carry,
+    after_open: Carry<BLANKS>,
+    after_either: Carry<BLANKS>,
+    after_any: Carry<BLANKS>,
+    after_lone: Carry<BLANKS>,
+    /// 1 if a lone string goes on.
+    in_lone: u64,
     /// What is not part of a number or literal.
     others: u64,
     /// Below a marker, a bit per open bracket: 1 for an object. The innermost is the lowest.
@@ -86,23 +83,44 @@ struct Text<'a> {
     is_ascii: bool,
 }
 
-impl<'a> Text<'a> {
+impl<'a, const BLANKS: bool> Text<'a, BLANKS> {
     fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             at: 0,
             in_string: 0,
             escaped: 0,
-            open: Carry(0),
-            comma: Carry(0),
+            after_open: Carry(0),
+            after_either: Carry(0),
             // The text's value stands as if after a colon.
-            colon: Carry(1 << 63),
-            lone_end: Carry(0),
-            lone: Carry(0),
+            after_any: Carry(1 << 63),
+            after_lone: Carry(0),
+            in_lone: 0,
             others: !0,
             levels: 1,
             is_ascii: true,
         }
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "compiled for each lens's instructions"
+    )]
+    fn all(mut self, lens: impl Lens) -> Verdict {
+        // Nothing that is right and has come to its end is made wrong by brackets behind it, and
+        // `ended` knows those that are none of its own.
+        let mut padded = [b'}'; BLOCK];
+        for piece in self.bytes.chunks(BLOCK) {
+            let block = piece.try_into().unwrap_or_else(|_| {
+                padded[..piece.len()].copy_from_slice(piece);
+                &padded
+            });
+            if let Break(verdict) = self.block(lens, block) {
+                return verdict;
+            }
+        }
+        Verdict::No
     }
 
     #[inline(always)]
@@ -131,22 +149,23 @@ impl<'a> Text<'a> {
         let open = masks.open & !strings;
         let close = masks.close & !strings;
         let blank = masks.space & !strings;
+        if !BLANKS && blank != 0 {
+            return Break(Verdict::Blank);
+        }
 
         let others = strings | masks.quote | comma | colon | open | close | blank;
         let scalars = !others & (others << 1 | self.others >> 63);
         self.others = others;
 
-        let after_open = self.open.next(open, blank);
-        let after_comma = self.comma.next(comma, blank);
-        let after_colon = self.colon.next(colon, blank);
-        let expected = after_open | after_comma | after_colon;
+        let after_open = self.after_open.next(open, blank);
+        let after_either = self.after_either.next(open | comma, blank);
+        let expected = self.after_any.next(open | comma | colon, blank);
         let values = begins | open | scalars;
         let empty = after_open & close;
         let misplaced = (values ^ expected) & !empty;
 
-        let after_either = after_open | after_comma;
-        let lone_ends = self.lone.ends(begins & after_either, strings);
-        let after_lone = self.lone_end.next(lone_ends, blank);
+        let lone_ends = self.lone_ends(begins & after_either, strings);
+        let after_lone = self.after_lone.next(lone_ends, blank);
         let stray_colon = colon & !after_lone;
         // What can stand in arrays only.
         let array = (after_lone & !colon) | (after_either & !begins & !close);
@@ -159,6 +178,19 @@ impl<'a> Text<'a> {
         self.brackets(block, open, close, [colon, array])?;
         self.at += BLOCK;
         Continue(())
+    }
+
+    /// The closing quotes of the strings that begin so, among all strings. A sum runs through the
+    /// ones of a string.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "compiled for each lens's instructions"
+    )]
+    fn lone_ends(&mut self, begins: u64, strings: u64) -> u64 {
+        let (sum, goes_on) = strings.overflowing_add(begins | self.in_lone);
+        self.in_lone = u64::from(goes_on);
+        sum & !strings
     }
 
     /// `wrong` is what may not stand inside an array, and what not inside an object.
@@ -216,8 +248,8 @@ impl<'a> Text<'a> {
         reason = "compiled for each lens's instructions"
     )]
     fn ended(&self, place: usize) -> Verdict {
-        let rest = &self.bytes[self.at + place..];
-        if !rest.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+        let rest = self.bytes.get(self.at + place..);
+        if !rest.is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b' ' | b'\t'))) {
             Verdict::No
         } else if self.is_ascii {
             Verdict::Yes
@@ -266,9 +298,9 @@ fn are_scalars(bytes: &[u8], here: usize, mut begins: u64) -> ControlFlow<Verdic
 
 /// What goes on in the next block, in the highest bit.
 #[derive(Clone, Copy)]
-struct Carry(u64);
+struct Carry<const BLANKS: bool>(u64);
 
-impl Carry {
+impl<const BLANKS: bool> Carry<BLANKS> {
     /// Where the tokens stand that follow these: the next byte, or the first behind the blanks
     /// there. A sum runs through the ones of a blank stretch.
     #[inline(always)]
@@ -277,19 +309,14 @@ impl Carry {
         reason = "compiled for each lens's instructions"
     )]
     fn next(&mut self, tokens: u64, blank: u64) -> u64 {
-        let (sum, runs_out) = (tokens << 1 | self.0 >> 63).overflowing_add(blank);
-        self.0 = tokens | u64::from(runs_out) << 63;
+        let next = tokens << 1 | self.0 >> 63;
+        self.0 = tokens;
+        if !BLANKS {
+            return next;
+        }
+        let (sum, runs_out) = next.overflowing_add(blank);
+        self.0 |= u64::from(runs_out) << 63;
         sum & !blank
-    }
-
-    /// The closing quotes of the strings that begin so, among all strings. A sum runs through the
-    /// ones of a string.
-    #[inline]
-    fn ends(&mut self, begins: u64, strings: u64) -> u64 {
-        let (sum, runs_out) = strings.overflowing_add(begins);
-        let (sum, goes_on) = sum.overflowing_add(self.0 >> 63);
-        self.0 = u64::from(runs_out | goes_on) << 63;
-        sum & !strings
     }
 }
 
