@@ -1,8 +1,10 @@
 """Types of the Rust extension. The border is crossed per frame only by ``append``."""
 
+from collections.abc import Sequence
 from typing import Literal, final
 
 __all__ = [
+    "PARQUET_WRITER",
     "Balance",
     "ConnectionSequence",
     "ParsedSegment",
@@ -17,6 +19,7 @@ __all__ = [
     "WriterStats",
     "Xxh3",
     "__version__",
+    "encode_parts",
     "recover",
     "recover_segment",
     "segment_has_writer",
@@ -310,6 +313,38 @@ class ParsedSegment:
     events: list[bytes]
     def rejects_ndjson(self) -> bytes:
         """The rejects as lines: record, line, offset, reason, data or data_b64."""
+
+# -- parts: rust/fluxforge-py/src/parts.rs -----------------------------------------------------
+
+PARQUET_WRITER: str
+"""What writes parts, with the versions that its bytes depend on."""
+
+def encode_parts(
+    partitions: Sequence[Partition],
+    *,
+    compression: str,
+    level: int | None,
+    rows_per_group: int,
+    timestamp_unit: Literal["ns", "us"],
+    statistics: Sequence[str],
+    footers: dict[str, list[tuple[str, str]]],
+    threads: int | None = None,
+) -> list[tuple[bytes, str]]:
+    """Encode partitions as Parquet files, each on one of at most ``threads`` threads; detached.
+
+    Args:
+        partitions: Each becomes one file.
+        compression: ``zstd``, ``snappy``, ``lz4``, ``gzip`` or ``none``.
+        level: The codec's level; None for zstd 1, gzip 6, and codecs that have none.
+        rows_per_group: Rows in a row group.
+        timestamp_unit: What the rows' nanoseconds become; ``us`` rounds down.
+        statistics: Columns whose least and greatest values are noted.
+        footers: By table, what its files' footers say. ``fluxforge.inexact`` is added.
+        threads: The CPUs that this process may use if not given. The bytes do not depend on it.
+
+    Returns:
+        Each file and its XXH3-64 as 16 hex digits, in the partitions' order.
+    """
 
 @final
 class Xxh3:

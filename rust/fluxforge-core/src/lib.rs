@@ -1,7 +1,8 @@
 //! `FluxForge`'s hot path in pure Rust.
 //!
 //! Bytes become durable in [`append`], are closed by [`seal`], mended by [`recover`], and become
-//! Arrow in [`parse`]. [`segment`] is the specification of the format that all of them share.
+//! Arrow in [`parse`] and Parquet in [`part`]. [`segment`] is the specification of the format that
+//! all of them share.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -21,6 +22,7 @@ pub mod inspect;
 
 // -- the segment: read into Arrow --------------------------------------------------------------
 pub mod parse;
+pub mod part;
 pub mod schema;
 
 // -- any bytes ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ mod errors;
 mod hash;
 mod parsed;
 mod parser;
+mod parts;
 mod segment_tools;
 mod table;
 mod writer;
@@ -23,6 +24,8 @@ mod _native {
     #[pymodule_export]
     use crate::parser::SegmentParser;
     #[pymodule_export]
+    use crate::parts::encode_parts;
+    #[pymodule_export]
     use crate::segment_tools::{SegmentInspector, recover_segment, segment_has_writer};
     #[pymodule_export]
     use crate::table::{Partition, Table};
@@ -32,6 +35,7 @@ mod _native {
     /// Adds what is not a function or a class.
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+        m.add("PARQUET_WRITER", fluxforge_core::part::writer())?;
         m.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import pyarrow as pa
-
+from fluxforge._native import PARQUET_WRITER, ConnectionSequence, ParsedSegment, Xxh3
 from fluxforge._native import Balance as NativeBalance
-from fluxforge._native import ConnectionSequence, ParsedSegment, Xxh3
 from fluxforge.config import ETLConfig
 from fluxforge.etl.readers import NDJSONReader
 from fluxforge.etl.recipe import Recipe
@@ -62,7 +60,7 @@ class CoinbaseSegmentPipeline:
             timestamp_unit=settings.timestamp_unit,
             compression=settings.compression,
             compression_level=settings.compression_level,
-            writer=f"pyarrow {pa.__version__}",
+            writer=PARQUET_WRITER,
             raw_per_part=settings.memory_max_mb * 10**6 // _MEMORY_PER_RAW,
         )
         self._reader = NDJSONReader(storage, feed, numbers=settings.numbers)

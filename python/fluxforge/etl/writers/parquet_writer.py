@@ -7,17 +7,14 @@ part, written by whoever came first. A part counts only once a commit lists it.
 
 from __future__ import annotations
 
-import os
+import base64
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from fluxforge._native import Partition, Xxh3
+from fluxforge._native import Partition, encode_parts
 from fluxforge.errors import StorageError
 from fluxforge.etl.recipe import Recipe
 from fluxforge.ledger import Part
@@ -25,7 +22,7 @@ from fluxforge.storage.base import StorageBackend
 
 _SHORT_HASH = 8
 # Readers skip by time and place; nobody skips by price.
-_WITH_STATISTICS = {"capture_ts", "server_ts", "sequence_num", "record", "event_time", "time"}
+_WITH_STATISTICS = ["capture_ts", "server_ts", "sequence_num", "record", "event_time", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +40,8 @@ class ParquetWriter:
         storage: The output storage.
         output_path: Key of the source's directory in the lake, as ``processed/coinbase``.
         recipe: What determines the bytes.
-        threads: Partitions that are encoded at once; the machine's CPUs if not given. The bytes
-            do not depend on it.
+        threads: Partitions that are encoded at once; the CPUs this process may use if not given.
+            The bytes do not depend on it.
     """
 
     def __init__(
@@ -58,8 +55,8 @@ class ParquetWriter:
         self._storage = storage
         self._output_path = output_path
         self._recipe = recipe
-        self._recipe_json = recipe.to_json()
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads
+        self._arrow_schemas: dict[str, str] = {}
 
     def write(self, partitions: Sequence[Partition], *, uid: str) -> tuple[Part, ...]:
         """Encode partitions and store them durably under their contents' names.
@@ -77,54 +74,51 @@ class ParquetWriter:
         Raises:
             StorageError: The storage refused, or other bytes lie under both of a part's names.
         """
-        with ThreadPoolExecutor(self._threads, "encode") as pool:
-            encoded = list(pool.map(partial(self._encode, uid=uid), partitions))
-        objects = [(each.data, each.part.key(self._output_path)) for each in encoded]
-        created = self._storage.create_all(objects)
+        files = encode_parts(
+            partitions,
+            compression=self._recipe.compression,
+            level=self._recipe.compression_level,
+            rows_per_group=self._recipe.rows_per_group,
+            timestamp_unit=self._recipe.timestamp_unit,
+            statistics=_WITH_STATISTICS,
+            footers=self._footers(partitions, uid),
+            threads=self._threads,
+        )
+        encoded = [_encoded(*each) for each in zip(partitions, files, strict=True)]
+        created = self._storage.create_all(
+            [(each.data, each.part.key(self._output_path)) for each in encoded]
+        )
         return tuple(
             each.part if new else self._settle(each)
             for each, new in zip(encoded, created, strict=True)
         )
 
-    def _encode(self, partition: Partition, uid: str) -> _Encoded:
-        table = pa.table(partition)
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table.replace_schema_metadata(self._footer(partition, uid)),
-            sink,
-            version="2.6",
-            row_group_size=self._recipe.rows_per_group,
-            # Numbers and times hardly repeat: a dictionary of them costs more than it saves.
-            use_dictionary=[f.name for f in table.schema if pa.types.is_dictionary(f.type)],
-            compression=self._recipe.compression,
-            compression_level=self._recipe.compression_level,
-            write_statistics=[n for n in table.column_names if n in _WITH_STATISTICS],
-            # Nanoseconds are what the rows have: nothing to coerce.
-            coerce_timestamps="us" if self._recipe.timestamp_unit == "us" else None,
-            allow_truncated_timestamps=True,
-        )
-        data = sink.getvalue().to_pybytes()
-        digest = Xxh3()
-        digest.update(data)
-        part = Part(
-            table=partition.table,
-            product_id=partition.product_id,
-            date=partition.date,
-            name=_name(partition.min_capture_ns, digest.hexdigest()[:_SHORT_HASH]),
-            rows=partition.num_rows,
-            bytes=len(data),
-            xxh3=digest.hexdigest(),
-            min_capture_ns=partition.min_capture_ns,
-            max_capture_ns=partition.max_capture_ns,
-        )
-        return _Encoded(data, part)
-
-    def _footer(self, partition: Partition, uid: str) -> dict[bytes, bytes]:
+    def _footers(
+        self, partitions: Sequence[Partition], uid: str
+    ) -> dict[str, list[tuple[str, str]]]:
+        """What the parts of each table say of themselves; how many were inexact is added there."""
+        ours = [
+            ("fluxforge.segment_uid", uid),
+            ("fluxforge.recipe", self._recipe.to_json().decode()),
+        ]
+        tables = {partition.table: partition for partition in partitions}
         return {
-            b"fluxforge.segment_uid": uid.encode(),
-            b"fluxforge.recipe": self._recipe_json,
-            b"fluxforge.inexact": str(partition.inexact).encode(),
+            table: [("ARROW:schema", self._arrow_schema(partition)), *ours]
+            for table, partition in tables.items()
         }
+
+    def _arrow_schema(self, partition: Partition) -> str:
+        """The types that Parquet has no words for, as Arrow's own readers look for them."""
+        if partition.table not in self._arrow_schemas:
+            fields = [self._stored(field) for field in pa.schema(partition)]
+            message = pa.schema(fields).serialize().to_pybytes()
+            self._arrow_schemas[partition.table] = base64.b64encode(message).decode()
+        return self._arrow_schemas[partition.table]
+
+    def _stored(self, field: pa.Field) -> pa.Field:
+        if self._recipe.timestamp_unit == "us" and field.type == pa.timestamp("ns", "UTC"):
+            return field.with_type(pa.timestamp("us", "UTC"))
+        return field
 
     def _settle(self, encoded: _Encoded) -> Part:
         """Make sure of a part whose name was taken: by the same bytes, or it gets its long name."""
@@ -141,6 +135,22 @@ class ParquetWriter:
             f"{key} already exists with other bytes than its name says. It was damaged after it "
             "was written: move it away and run the ETL again."
         )
+
+
+def _encoded(partition: Partition, file: tuple[bytes, str]) -> _Encoded:
+    data, xxh3 = file
+    part = Part(
+        table=partition.table,
+        product_id=partition.product_id,
+        date=partition.date,
+        name=_name(partition.min_capture_ns, xxh3[:_SHORT_HASH]),
+        rows=partition.num_rows,
+        bytes=len(data),
+        xxh3=xxh3,
+        min_capture_ns=partition.min_capture_ns,
+        max_capture_ns=partition.max_capture_ns,
+    )
+    return _Encoded(data, part)
 
 
 def _name(first_capture_ns: int, content_hash: str) -> str:
