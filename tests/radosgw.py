@@ -64,13 +64,12 @@ rgw_frontends = beast endpoint=127.0.0.1:{port}
 
 
 @contextmanager
-def serving(home: Path, *, access_key: str, secret_key: str) -> Iterator[str]:
-    """Serve S3 for one user; yields the endpoint's URL.
+def serving(home: Path, *, users: dict[str, tuple[str, str]]) -> Iterator[str]:
+    """Serve S3; yields the endpoint's URL.
 
     Args:
         home: An empty directory for keys, logs and the monitor's database.
-        access_key: The user's access key.
-        secret_key: And its secret.
+        users: Each user's access key and secret, by id.
     """
     need_tools(**_TOOLS)
     port = free_port()
@@ -104,10 +103,11 @@ def serving(home: Path, *, access_key: str, secret_key: str) -> Iterator[str]:
         )  # fmt: skip
         start("ceph-osd", "-i", "0")
         start("radosgw", "-n", "client.admin")
-        ceph(
-            "radosgw-admin", "user", "create", "--uid=fluxforge", "--display-name=fluxforge",
-            f"--access-key={access_key}", f"--secret-key={secret_key}",
-        )  # fmt: skip
+        for user, (key, secret) in users.items():
+            ceph(
+                "radosgw-admin", "user", "create", f"--uid={user}", f"--display-name={user}",
+                f"--access-key={key}", f"--secret-key={secret}",
+            )  # fmt: skip
         wait_until(lambda: listening(port), what=lambda: f"radosgw on port {port}")
         yield f"http://127.0.0.1:{port}"
 

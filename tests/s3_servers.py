@@ -27,6 +27,12 @@ CREDENTIALS: dict[str, str] = {
     "aws_access_key_id": ACCESS_KEY,
     "aws_secret_access_key": SECRET_KEY,
 }
+# A user of radosgw that may do what a bucket's policy allows it, and nothing else.
+LIMITED_USER = "limited"
+LIMITED_CREDENTIALS: dict[str, str] = {
+    "aws_access_key_id": "AKIALIMITED",
+    "aws_secret_access_key": "little-secret-of-the-tests",
+}
 _numbers = itertools.count()
 
 
@@ -60,9 +66,9 @@ class S3Server:
         }
         return S3Storage(settings.pop("bucket", None) or self.bucket(), prefix, **settings)
 
-    def config(self, base_dir: str) -> dict[str, Any]:
+    def config(self, base_dir: str, **s3: str | None) -> dict[str, Any]:
         """Return the `storage` section of a configuration that puts things here."""
-        place = {"endpoint_url": self.endpoint, "region": "us-east-1", **CREDENTIALS}
+        place = {"endpoint_url": self.endpoint, "region": "us-east-1", **CREDENTIALS, **s3}
         return {"backend": "s3", "base_dir": base_dir, "s3": place}
 
 
@@ -83,7 +89,9 @@ def moto_serving() -> Iterator[S3Server]:
 @contextmanager
 def radosgw_serving(home: Path) -> Iterator[S3Server]:
     """Serve a real object store."""
-    with radosgw.serving(home, access_key=ACCESS_KEY, secret_key=SECRET_KEY) as endpoint:
+    users = {"fluxforge": CREDENTIALS, LIMITED_USER: LIMITED_CREDENTIALS}
+    keys = {name: tuple(credentials.values()) for name, credentials in users.items()}
+    with radosgw.serving(home, users=keys) as endpoint:
         yield S3Server("radosgw", endpoint)
 
 

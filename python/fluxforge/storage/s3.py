@@ -324,7 +324,9 @@ class S3Storage(StorageBackend):
 
         - polars: ``storage_options`` of ``scan_parquet`` and others.
         - pandas: ``storage_options`` of ``read_parquet`` and others (s3fs).
-        - pyarrow: arguments of ``pyarrow.fs.S3FileSystem``, whose paths lack ``s3://``.
+        - pyarrow: arguments of ``pyarrow.fs.S3FileSystem``, whose paths lack ``s3://``. To write to
+          stores that are not AWS, ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` must stand in
+          the environment; there is no argument for it.
         - duckdb: parameters of ``CREATE SECRET (TYPE s3, …)``.
         """
         if library not in LIBRARIES:
