@@ -60,3 +60,16 @@ def small_disk(where: Path, *, kib: int = 1024) -> Iterator[Path]:
         yield where
     finally:
         subprocess.run(["umount", where], check=True)
+
+
+@contextmanager
+def bind_mount(what: Path, where: Path) -> Iterator[Path]:
+    """Show a directory at a second place, as a mount of its own, for the length of a block."""
+    where.mkdir()
+    need_root()
+    need_tools(mount="mount")
+    need("mount", "--bind", what, where, what="a bind mount")
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", where], check=True)

@@ -86,7 +86,8 @@ class SegmentWriter:
     def close(self) -> None:
         """Write what is queued, seal, move to ready/, join the thread. Idempotent; detached.
 
-        A full disk is given ten seconds; what was durable is recovered at the next start.
+        A full disk is given ten seconds, after which the room that ``min_free_bytes`` keeps is
+        used; what was durable is recovered at the next start. Raises also if ``damage`` was found.
         """
 
 @final
@@ -127,6 +128,9 @@ class WriterStats:
     def waiting_for_space(self) -> bool: ...
     @property
     def publish_error(self) -> str | None: ...
+    @property
+    def damage(self) -> str | None:
+        """What had been durable and a failing disk did not give back."""
 
 @final
 class Recovered:

@@ -380,6 +380,18 @@ def test_directories_on_two_file_systems_are_refused_at_the_start(
     assert caught.value.exit_code == 2
 
 
+def test_directories_on_two_mounts_of_one_file_system_are_refused_at_the_start(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with (
+        probing.bind_mount(tmp_path / "elsewhere", tmp_path / "ready"),
+        pytest.raises(ConfigError, match="different file systems or mounts"),
+    ):
+        make(tmp_path)
+    assert list((tmp_path / "active").glob(".moving*")) == [], "the probe stays nowhere"
+
+
 @pytest.mark.parametrize("writer_id", ["", "a/b", "../x", ".hidden", "x" * 65])
 def test_an_id_that_cannot_stand_in_a_name_is_a_config_error(
     tmp_path: Path, writer_id: str

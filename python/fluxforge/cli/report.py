@@ -50,6 +50,8 @@ def describe(stats: IngestionStats | None) -> str:
         line += ", WAITING FOR DISK SPACE"
     if stats.shipping is not None:
         line += _uploads(stats.shipping)
+    if writer.damage:
+        line += f", DURABLE FRAMES LOST BY THE DISK: {writer.damage}"
     if writer.publish_error:
         line += f", SEALED SEGMENTS STAY IN active/: {writer.publish_error}"
     return line

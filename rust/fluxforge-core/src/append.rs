@@ -47,7 +47,10 @@ mod engine;
 mod model;
 mod queue;
 mod room;
+mod signals;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wake;
 
@@ -62,8 +65,9 @@ use crate::segment::{SegmentError, conn_is_valid, event_kind};
 use crate::vfs::Vfs;
 pub use config::{OnFull, WriterConfig};
 pub(crate) use counter::LOCK_FILE;
-use engine::{Engine, Signals};
+use engine::Engine;
 use queue::Queue;
+use signals::Signals;
 use stats::Metrics;
 pub use stats::WriterStats;
 use wake::WakePipe;
@@ -258,17 +262,10 @@ impl SegmentWriter {
             let state = lock(&self.shared.state);
             (state.queue.queued as u64, state.dropped)
         };
-        let waiting_for_space = self
-            .shared
-            .signals
-            .waiting_for_space
-            .load(Ordering::Relaxed);
-        WriterStats {
-            dropped,
-            queue_bytes,
-            waiting_for_space,
-            ..lock(&self.shared.metrics).snapshot()
-        }
+        let mut stats = lock(&self.shared.metrics).snapshot();
+        (stats.dropped, stats.queue_bytes) = (dropped, queue_bytes);
+        self.shared.signals.fill(&mut stats);
+        stats
     }
 
     /// What recovery found at the start.
@@ -279,7 +276,7 @@ impl SegmentWriter {
     /// Has the writer write nothing more, or go on. What it takes meanwhile waits in the queue, and
     /// a full queue does what [`OnFull`] says; closing ends it.
     pub fn hold(&self, held: bool) {
-        self.shared.signals.held.store(held, Ordering::Relaxed);
+        self.shared.signals.hold(held);
     }
 
     /// Seals the segment that holds everything accepted so far. Blocks until it lies in ready/, or
@@ -302,7 +299,7 @@ impl SegmentWriter {
 
     /// Writes what is queued, seals, moves to ready/ and ends the thread. May be called again.
     pub fn close(&self) -> Result<(), SegmentError> {
-        self.shared.signals.closing.store(true, Ordering::Relaxed);
+        self.shared.signals.close();
         lock(&self.shared.state).closing = true;
         self.shared.work.notify_one();
         if let Some(thread) = lock(&self.thread).take() {

@@ -13,8 +13,9 @@
 //!   checkpoint does not prove cuts nothing.
 //! - Bytes *before* a valid group that no checkpoint proves are corruption: they go to
 //!   quarantine/, an event `corrupt` says so, and the rest is kept with new checkpoints.
-//! - A connection that was not closed ends in an event `gap` that begins at its last record. If
-//!   the same writer has a later segment here, that is where the connection went on or ended.
+//! - A connection that was not closed ends in an event `gap` that begins at its last record,
+//!   unless the header of the same writer's next segment here names it: then it went on or ended
+//!   there. A later segment that does not name it is a later life's.
 //! - A header that names no open connections and nothing else: removed. A segment without one valid group: quarantine/.
 //! - A segment's name over something else, because the first bytes rotted: quarantine/.
 //! - A newer format: an error, before anything is touched. Not a segment's name: left alone.
@@ -52,6 +53,7 @@ pub use file::{FileOutcome, RecoveredFile, recover_file};
 
 pub(crate) use connections::{Changes, OpenConnections, leaves_open};
 use neighbours::{Candidate, Neighbours, find, open};
+pub(crate) use quarantine::take_in;
 pub(crate) use rewrite::{Plan, Rewritten, rewrite};
 
 /// The three directories between which a writer's segments move, on one file system.
@@ -151,7 +153,8 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             };
             let plan = Plan {
                 cut: neighbours.cut(&header),
-                ends_connections: neighbours.is_last_of_its_writer(&header, &entry.name),
+                ends_connections: true,
+                carried: neighbours.carried(&header),
                 quarantine: &place.quarantine,
                 apart: None,
             };

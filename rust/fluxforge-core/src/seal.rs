@@ -21,7 +21,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::segment::{Header, LONGEST_WRITER_ID, SegmentError, SegmentName};
+use crate::segment::{Header, LONGEST_WRITER_ID, SealLine, SegmentError, SegmentName};
 use crate::vfs::{Vfs, VfsFile, read_to_end};
 
 /// A segment that is whole and durable under its name in active/, and still locked.
@@ -33,6 +33,8 @@ pub(crate) struct SealedSegment {
     pub(crate) path: PathBuf,
     /// Line 1.
     pub(crate) header: Header,
+    /// The last line.
+    pub(crate) seal: SealLine,
 }
 
 impl SealedSegment {

@@ -44,10 +44,6 @@ pub trait Vfs: Debug + Send + Sync {
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// The names of the files in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Names the file system of a directory: between two of them files cannot be moved.
-    fn file_system(&self, _dir: &Path) -> io::Result<u64> {
-        Ok(0)
-    }
     /// Makes a directory's entries durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes that this user may still write to the file system of a directory.
@@ -102,17 +98,67 @@ pub(crate) fn append_all(file: &mut dyn VfsFile, mut bytes: &[u8]) -> io::Result
     Ok(())
 }
 
-/// Makes a directory and its missing ancestors, each durable before the next.
+/// Makes a directory and its missing ancestors. All of them are durable on return, each before the
+/// next, whoever made them: an earlier process may have died before it could sync what it had made.
 pub(crate) fn ensure_dir(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
-    if vfs.exists(dir)? {
+    let Some(parent) = dir.parent() else {
         return Ok(());
-    }
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent {
+    };
+    let holder = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
         ensure_dir(vfs, parent)?;
+        parent
+    };
+    let is_new = !vfs.exists(dir)?;
+    if is_new {
+        match vfs.mkdir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
     }
-    match vfs.mkdir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => vfs.sync_dir(parent.unwrap_or(Path::new("."))),
+    match vfs.sync_dir(holder) {
+        Err(error) if !is_new && is_beyond_us(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Says whether a directory is none in which a process like this one makes others: it may not be
+/// read or written, or its file system does not sync directories.
+fn is_beyond_us(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(
+        error.kind(),
+        PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faulty::{Chance, FaultyVfs};
+    use super::*;
+
+    #[test]
+    fn a_directory_that_a_killed_process_made_is_made_durable_by_the_next() {
+        let (dir, file) = (
+            Path::new("/data/raw/active"),
+            Path::new("/data/raw/active/f"),
+        );
+        for operations in 0..6 {
+            for seed in 0..16 {
+                let vfs = FaultyVfs::new();
+                vfs.crash_after(operations);
+                let _ = ensure_dir(&vfs, dir);
+                let vfs = vfs.after_kill();
+                ensure_dir(&vfs, dir).unwrap();
+                vfs.create_new(file).unwrap();
+                vfs.sync_dir(dir).unwrap();
+                let vfs = vfs.after_power_cut(&mut Chance(seed));
+                assert!(
+                    vfs.exists(file).unwrap(),
+                    "killed after {operations}, seed {seed}"
+                );
+            }
+        }
     }
 }

@@ -200,6 +200,7 @@ counters! {
     sync_p99_ns: u64,
     waiting_for_space: bool,
     publish_error: Option<String>,
+    damage: Option<String>,
 }
 
 /// What recovery did with one file of active/.

@@ -177,10 +177,14 @@ class IngestionPipeline:
 
 
 async def _watch_disk(writer: LogWriter, stop: asyncio.Event) -> None:
-    """Say when capture begins to wait for room on the disk, and when it goes on."""
-    waiting = False
+    """Say when capture begins to wait for room on the disk and goes on, and what the disk lost."""
+    waiting, damage = False, None
     while not stop.is_set():
-        if writer.stats().waiting_for_space != waiting:
+        stats = writer.stats()
+        if stats.damage != damage:
+            damage = stats.damage
+            log.error("a failing disk lost what it had reported durable: %s", damage)
+        if stats.waiting_for_space != waiting:
             waiting = not waiting
             if waiting:
                 log.warning(

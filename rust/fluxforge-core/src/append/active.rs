@@ -143,7 +143,7 @@ impl ActiveSegment {
 
     /// Closes the segment. On a fault it comes back, to be tried again or given up.
     pub(crate) fn seal(mut self, durability: Durability) -> Result<SealedSegment, Box<Unsealed>> {
-        let seal = SealLine::new(&self.tally, self.len, self.hash.digest(), durability);
+        let seal = self.would_be_seal(durability);
         let mut line = Vec::with_capacity(256);
         seal.push(&mut line);
         match self.write(&line, true) {
@@ -151,12 +151,18 @@ impl ActiveSegment {
                 file: self.file,
                 path: self.path,
                 header: self.header,
+                seal,
             }),
             Err(fault) => Err(Box::new(Unsealed {
                 segment: self,
                 fault,
             })),
         }
+    }
+
+    /// What the seal would say now.
+    pub(crate) fn would_be_seal(&self, durability: Durability) -> SealLine {
+        SealLine::new(&self.tally, self.len, self.hash.digest(), durability)
     }
 
     fn write(&mut self, bytes: &[u8], sync: bool) -> Result<(), WriteFault> {

@@ -67,7 +67,7 @@ pub(crate) fn opening_path(active: &Path, writer: Option<&str>) -> PathBuf {
     active.join(with_writer(".opening", writer))
 }
 
-fn with_writer(stem: &str, writer: Option<&str>) -> String {
+pub(crate) fn with_writer(stem: &str, writer: Option<&str>) -> String {
     writer.map_or_else(|| stem.to_owned(), |writer| format!("{stem}_{writer}"))
 }
 
@@ -97,9 +97,13 @@ impl Counter {
         for dir in [&place.active, &place.ready, &place.quarantine] {
             for name in vfs.list(dir).map_err(SegmentError::io("list", dir))? {
                 let taken = SegmentName::parse(&name).filter(|name| name.writer == counter.writer);
+                let Some(taken) = taken else { continue };
                 // No writer comes to the greatest number: whoever gave that name takes no turn.
-                let after = taken.and_then(|name| name.counter.checked_add(1));
-                counter.next = counter.next.max(after.unwrap_or(0));
+                if let Some(next) = taken.counter.checked_add(1) {
+                    let hour = Hour::parse(&taken.hour);
+                    counter.next = counter.next.max(next);
+                    counter.hour = counter.hour.max(hour.unwrap_or(counter.hour));
+                }
             }
         }
         Ok(counter)

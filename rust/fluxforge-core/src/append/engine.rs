@@ -4,13 +4,12 @@ mod opening;
 mod outbox;
 mod start;
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::active::{ActiveSegment, WriteFault};
 use super::counter::Counter;
-use super::room::{Lack, PAUSE};
+use super::room::{PAUSE, Patience, gave_up};
+use super::signals::Signals;
 use super::{WriterConfig, queue::Group};
 use crate::clock::Clock;
 use crate::recover::{OpenConnections, remove};
@@ -18,15 +17,6 @@ use crate::segment::{Continues, Durability, Hour, SegmentError};
 use crate::vfs::{Vfs, VfsFile};
 use opening::Reserved;
 use outbox::{Outbox, Unpublished};
-
-/// What the thread and its callers tell each other without a lock.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    pub(crate) waiting_for_space: AtomicBool,
-    pub(crate) closing: AtomicBool,
-    /// Whoever empties ready/ does not keep up: nothing more is written for now.
-    pub(crate) held: AtomicBool,
-}
 
 #[derive(Debug)]
 struct Open {
@@ -52,8 +42,7 @@ pub(crate) struct Engine {
     connections: OpenConnections,
     /// Nothing has become durable since the disk failed, other than by being full.
     failed: bool,
-    pub(crate) sealed: u64,
-    pub(crate) poisonings: u64,
+    patience: Patience,
     /// Held as long as this lives.
     _lock: Box<dyn VfsFile>,
 }
@@ -65,12 +54,11 @@ impl Engine {
             self.change_segment(true)?;
         }
         let sync = self.config.durability == Durability::Fsync;
-        let mut patience = None;
         loop {
             self.wait_while_held();
-            self.wait_for_min_free(&mut patience)?;
+            self.wait_for_min_free();
             let clock = self.clock.clone();
-            let Some(open) = self.ensure_open(&mut patience)? else {
+            let Some(open) = self.ensure_open()? else {
                 continue;
             };
             // After the header's own: the clock never goes back within a segment.
@@ -80,21 +68,19 @@ impl Engine {
                 .commit(&mut group.lines, &group.tally, mono_ns, sync)
             {
                 Ok(()) => break,
-                Err(WriteFault::NoSpace) => self.wait_for_space(&mut patience)?,
+                Err(WriteFault::NoSpace) => self.wait_for_space()?,
                 Err(WriteFault::Poisoned(error)) => {
                     self.poisoned(&error)?;
                     if error.is_no_space() {
                         // Some file systems look for room only when they are told to sync.
-                        self.wait_for_space(&mut patience)?;
+                        self.wait_for_space()?;
                     }
                 }
             }
         }
         self.connections.apply(&group.changes);
         self.failed = false;
-        self.signals
-            .waiting_for_space
-            .store(false, Ordering::Relaxed);
+        self.signals.wait_for_space(false);
         self.publish_if_due();
         Ok(())
     }
@@ -117,10 +103,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Seals and publishes everything; what cannot be published is safe in active/ and is an error.
+    /// Seals and publishes everything; what cannot be published is safe in active/ and is an error,
+    /// and so is what a failing disk has lost.
     pub(crate) fn close(&mut self) -> Result<(), SegmentError> {
         self.change_segment(false)?;
-        self.outbox.take_error().map_or(Ok(()), Err)
+        self.outbox.close()
     }
 
     /// Closes the open segment. While connections are open, the next one is there before that: its
@@ -136,10 +123,9 @@ impl Engine {
                 let removed = remove(self.vfs.as_ref(), segment.path());
                 drop(segment);
                 self.publish_all();
-                self.outbox.note(removed.err());
+                self.outbox.note(removed);
                 return Ok(());
             }
-            let mut patience = None;
             loop {
                 let unsealed = match segment.seal(self.config.durability) {
                     Ok(sealed) => {
@@ -152,7 +138,7 @@ impl Engine {
                 match unsealed.fault {
                     WriteFault::NoSpace => {
                         segment = unsealed.segment;
-                        self.wait_for_space(&mut patience)?;
+                        self.wait_for_space()?;
                     }
                     WriteFault::Poisoned(error) => {
                         // All its groups are durable: a copy of them can be sealed.
@@ -162,10 +148,8 @@ impl Engine {
                     }
                 }
             }
-            self.signals
-                .waiting_for_space
-                .store(false, Ordering::Relaxed);
-            self.sealed += 1;
+            self.signals.wait_for_space(false);
+            self.signals.sealed();
         }
         self.publish_all();
         Ok(())
@@ -174,11 +158,6 @@ impl Engine {
     /// Whether anything is left to do as time passes.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_none() && self.outbox.is_empty()
-    }
-
-    /// Why sealed segments still lie in active/.
-    pub(crate) fn publish_error(&self) -> Option<String> {
-        self.outbox.error().map(ToString::to_string)
     }
 
     fn has_records(&self) -> bool {
@@ -218,7 +197,7 @@ impl Engine {
 
     /// The second failure in a row is the last; a full disk is none.
     fn count_failure(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
-        self.poisonings += 1;
+        self.signals.poisoned();
         if error.is_no_space() {
             return Ok(());
         }
@@ -241,46 +220,43 @@ impl Engine {
     /// were open.
     fn publish_if_due(&mut self) {
         let kept = usize::from(self.open.is_none() && !self.connections.is_empty());
-        let mono_ns = || self.clock.mono_ns();
         self.outbox
-            .publish_if_due(self.vfs.as_ref(), &self.config.place, mono_ns, kept);
+            .publish_if_due(self.vfs.as_ref(), self.clock.as_ref(), kept);
     }
 
     fn publish_all(&mut self) {
-        let now_ns = self.clock.mono_ns();
         self.outbox
-            .publish(self.vfs.as_ref(), &self.config.place, now_ns, 0);
+            .publish(self.vfs.as_ref(), self.clock.as_ref(), 0);
     }
 
     /// A writer that is being closed writes what it has taken: that much more is bounded too.
     fn wait_while_held(&mut self) {
-        let signals = self.signals.clone();
-        while signals.held.load(Ordering::Relaxed) && !signals.closing.load(Ordering::Relaxed) {
+        while self.signals.is_held() {
             self.clock.pause(PAUSE);
             self.publish_if_due();
         }
     }
 
-    fn wait_for_min_free(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
-        let dir: &Path = &self.config.place.active.clone();
+    /// While capturing, what `min_free` keeps free is for others. A writer that is closed and has
+    /// waited long enough uses it rather than lose what it took.
+    fn wait_for_min_free(&mut self) {
         let wanted = self.config.min_free_bytes;
         if wanted == 0 {
-            return Ok(());
+            return;
         }
         // A file system that cannot say how full it is does not stop capture.
-        while let Some(free) = self.vfs.free_bytes(dir).ok().filter(|free| *free < wanted) {
-            let lack = Lack::MinFree { dir, free, wanted };
-            lack.wait(self.clock.as_ref(), &self.signals, patience)?;
+        let has_less = |free: std::io::Result<u64>| free.is_ok_and(|free| free < wanted);
+        while has_less(self.vfs.free_bytes(&self.config.place.active))
+            && self.patience.pause(self.clock.as_ref(), &self.signals)
+        {
             self.publish_if_due();
         }
-        Ok(())
     }
 
-    fn wait_for_space(&mut self, patience: &mut Option<u64>) -> Result<(), SegmentError> {
-        let lack = Lack::Space {
-            dir: &self.config.place.active,
-        };
-        lack.wait(self.clock.as_ref(), &self.signals, patience)?;
+    fn wait_for_space(&mut self) -> Result<(), SegmentError> {
+        if !self.patience.pause(self.clock.as_ref(), &self.signals) {
+            return Err(gave_up(&self.config.place.active));
+        }
         // What lies in ready/ can be consumed, and makes room.
         self.publish_if_due();
         Ok(())

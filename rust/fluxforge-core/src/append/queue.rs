@@ -125,6 +125,11 @@ impl Queue {
         lost.last_ns = capture_ns;
     }
 
+    /// Dropped frames that no event tells of yet.
+    pub(crate) fn dropped_unrecorded(&self) -> u64 {
+        self.lost.iter().map(|lost| lost.frames).sum()
+    }
+
     fn record_lost(&mut self) {
         for lost in std::mem::take(&mut self.lost) {
             let Lost {

@@ -1,70 +1,48 @@
 //! Waiting for room on the disk: for ever while capturing, for a while when closing.
 
-use std::fmt;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::engine::Signals;
+use super::signals::Signals;
 use crate::clock::Clock;
 use crate::segment::SegmentError;
 
 /// How long a full disk is given before it is tried again.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
-/// How long a writer that is being closed waits.
+/// How long a writer that is being closed waits, all in all.
 const CLOSE_PATIENCE_NS: u64 = 10_000_000_000;
-const MIB: u64 = 1 << 20;
 
-/// What the disk has too little of.
-#[derive(Debug)]
-pub(super) enum Lack<'a> {
-    /// It took no more bytes.
-    Space { dir: &'a Path },
-    /// It would take more, but that room is for others.
-    MinFree {
-        dir: &'a Path,
-        free: u64,
-        wanted: u64,
-    },
+/// What is left of the time that a closing writer waits.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// When it first had to wait.
+    since_ns: Option<u64>,
 }
 
-impl fmt::Display for Lack<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Space { dir } => write!(f, "no space is left for {}", dir.display()),
-            Self::MinFree { dir, free, wanted } => write!(
-                f,
-                "the disk of {} has {} MiB free, and ingestion.min_free_mb keeps {} MiB for others",
-                dir.display(),
-                free / MIB,
-                wanted / MIB
-            ),
+impl Patience {
+    /// Pauses once; `false` if there has been enough of that.
+    pub(super) fn pause(&mut self, clock: &dyn Clock, signals: &Signals) -> bool {
+        if signals.is_closing() {
+            let since = *self.since_ns.get_or_insert_with(|| clock.mono_ns());
+            if clock.mono_ns().saturating_sub(since) >= CLOSE_PATIENCE_NS {
+                return false;
+            }
         }
+        signals.wait_for_space(true);
+        clock.pause(PAUSE);
+        true
     }
 }
 
-impl Lack<'_> {
-    /// Pauses once. `patience` is when the waiting began, kept by the caller between pauses.
-    pub(super) fn wait(
-        &self,
-        clock: &dyn Clock,
-        signals: &Signals,
-        patience: &mut Option<u64>,
-    ) -> Result<(), SegmentError> {
-        signals.waiting_for_space.store(true, Ordering::Relaxed);
-        if signals.closing.load(Ordering::Relaxed) {
-            let since = *patience.get_or_insert_with(|| clock.mono_ns());
-            if clock.mono_ns().saturating_sub(since) >= CLOSE_PATIENCE_NS {
-                return Err(SegmentError::Stopped {
-                    errno: Some(rustix::io::Errno::NOSPC.raw_os_error()),
-                    message: format!(
-                        "{self}; gave up on closing. What was reported durable is safe and will be \
-                         recovered at the next start: free some space first"
-                    ),
-                });
-            }
-        }
-        clock.pause(PAUSE);
-        Ok(())
+/// Why a writer that was closed on a full disk stopped.
+#[cold]
+pub(super) fn gave_up(dir: &Path) -> SegmentError {
+    SegmentError::Stopped {
+        errno: Some(rustix::io::Errno::NOSPC.raw_os_error()),
+        message: format!(
+            "no space is left for {}; gave up on closing. What was reported durable is safe and \
+             will be recovered at the next start: free some space first",
+            dir.display()
+        ),
     }
 }

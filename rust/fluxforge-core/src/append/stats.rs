@@ -42,6 +42,8 @@ pub struct WriterStats {
     pub waiting_for_space: bool,
     /// Why sealed segments still lie in active/, if they do.
     pub publish_error: Option<String>,
+    /// What had been durable and a failing disk did not give back, if it ever did not.
+    pub damage: Option<String>,
 }
 
 /// Collects what only the writer's thread sees.

@@ -34,11 +34,25 @@ impl Shared {
         });
         let result = result.map_err(|error| Stop {
             errno: error.errno(),
-            message: error.to_string(),
+            message: format!("{error}{}", self.not_kept()),
         });
         lock(&self.state).ended = Some(result);
         self.progress.notify_all();
         self.wake.wake();
+    }
+
+    /// What was taken or refused, and is in no segment.
+    fn not_kept(&self) -> String {
+        let state = lock(&self.state);
+        let records = state.queue.accepted - self.durable.load(Ordering::SeqCst);
+        let dropped = state.queue.dropped_unrecorded();
+        if records + dropped == 0 {
+            return String::new();
+        }
+        format!(
+            ". Not kept: {records} records that were never reported durable, and {dropped} dropped \
+             frames. The next start records a gap where a connection was open"
+        )
     }
 
     fn write_groups(&self, mut engine: Engine, clock: &dyn Clock) -> Result<(), SegmentError> {
@@ -48,37 +62,18 @@ impl Shared {
                 Task::Write => {
                     group.encode();
                     let before = clock.mono_ns();
-                    let written = engine.write(&mut group);
-                    self.observe(&engine);
-                    written?;
+                    engine.write(&mut group)?;
                     self.published(&group, clock, clock.mono_ns() - before);
                 }
                 Task::Rotate(ticket) => {
-                    let rotated = engine.rotate();
-                    self.observe(&engine);
-                    rotated?;
+                    engine.rotate()?;
                     lock(&self.state).rotations_done = ticket;
                     self.progress.notify_all();
                 }
-                Task::Tick => {
-                    let ticked = engine.tick();
-                    self.observe(&engine);
-                    ticked?;
-                }
-                Task::Close => {
-                    let closed = engine.close();
-                    self.observe(&engine);
-                    return closed;
-                }
+                Task::Tick => engine.tick()?,
+                Task::Close => return engine.close(),
             }
         }
-    }
-
-    fn observe(&self, engine: &Engine) {
-        let counts = &mut lock(&self.metrics).counts;
-        counts.segments_sealed = engine.sealed;
-        counts.poisonings = engine.poisonings;
-        counts.publish_error = engine.publish_error();
     }
 
     /// Sleeps until there is something to do. Records come first, so that a rotation seals what

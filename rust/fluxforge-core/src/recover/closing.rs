@@ -106,9 +106,9 @@ impl<'a> Closing<'a> {
         Ok(())
     }
 
-    /// Ends the connections that are open: nobody knows what they missed.
+    /// Ends the connections that are open and go on nowhere: nobody knows what they missed.
     pub(super) fn end_connections(&mut self, open: &mut OpenConnections) {
-        open.end(&mut self.lines, &mut self.tally);
+        open.end(self.plan.carried, &mut self.lines, &mut self.tally);
     }
 
     fn event(&mut self, event: &serde_json::Value) {

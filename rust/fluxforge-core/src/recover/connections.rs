@@ -109,9 +109,19 @@ impl OpenConnections {
         conn.map(|conn| self.0.remove(conn));
     }
 
-    /// Appends a `gap` for each, from its last record on: nobody knows what it missed.
-    pub(crate) fn end(&mut self, out: &mut Vec<u8>, tally: &mut Tally) {
+    /// Appends a `gap` for each that goes on nowhere, from its last record on: nobody knows what it
+    /// missed.
+    pub(crate) fn end(
+        &mut self,
+        carried: Option<&BTreeMap<String, String>>,
+        out: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) {
         for (conn, last_ns) in std::mem::take(&mut self.0) {
+            if carried.is_some_and(|carried| carried.contains_key(&conn)) {
+                self.0.insert(conn, last_ns);
+                continue;
+            }
             let mut event = br#"{"kind":"gap","reason":"writer died","start_ts":""#.to_vec();
             push_timestamp(&mut event, last_ns);
             event.extend_from_slice(b"\",\"end_ts\":null,\"missing\":null}");

@@ -74,7 +74,8 @@ pub fn recover_file(vfs: &dyn Vfs, path: &Path, into: &Path) -> Result<FileOutco
     let neighbours = Neighbours::in_dir(vfs, dir, &header, name)?;
     let plan = Plan {
         cut: neighbours.cut(&header),
-        ends_connections: neighbours.is_last_of_its_writer(&header, name),
+        ends_connections: true,
+        carried: neighbours.carried(&header),
         quarantine: into,
         apart: Some(into),
     };

@@ -1,6 +1,6 @@
 //! The segments of one directory, and what they say about each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
@@ -35,20 +35,25 @@ pub(super) struct Found {
 pub(super) struct Neighbours {
     /// Where a segment ends that another continues.
     cuts: HashMap<Uid, u64>,
-    last_of_writer: HashMap<Option<String>, String>,
+    /// The connections that were open when a segment's successor began.
+    carried: HashMap<Uid, BTreeMap<String, String>>,
 }
 
 impl Neighbours {
     /// Of segments in the order of [`find`].
     pub(super) fn of(candidates: &[Candidate]) -> Self {
         let mut neighbours = Self::default();
+        let mut before: Option<&Header> = None;
         for one in candidates {
             if let Some(Continues { uid, checkpoint }) = &one.continues {
                 neighbours.cuts.insert(uid.clone(), *checkpoint);
             }
-            if let Some(header) = &one.header {
-                let (writer, name) = (header.writer.clone(), one.name.clone());
-                neighbours.last_of_writer.insert(writer, name);
+            if let Some(header) = &one.header
+                && let Some(before) = before.replace(header)
+                && before.writer == header.writer
+            {
+                let carried = &mut neighbours.carried;
+                carried.insert(before.uid.clone(), header.open.clone());
             }
         }
         neighbours
@@ -82,11 +87,9 @@ impl Neighbours {
         self.cuts.get(&header.uid).copied()
     }
 
-    /// Says whether no later segment tells what became of this one's connections.
-    pub(super) fn is_last_of_its_writer(&self, header: &Header, name: &str) -> bool {
-        self.last_of_writer
-            .get(&header.writer)
-            .is_none_or(|last| last == name)
+    /// The connections of which its writer's next segment tells what became.
+    pub(super) fn carried(&self, header: &Header) -> Option<&BTreeMap<String, String>> {
+        self.carried.get(&header.uid)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::segment::SegmentError;
 use crate::vfs::{Vfs, VfsFile, append_all, read_to_end};
 
 /// Moves a whole file, locked by the caller, to quarantine.
-pub(super) fn take_in(
+pub(crate) fn take_in(
     vfs: &dyn Vfs,
     quarantine: &Path,
     file: &dyn VfsFile,

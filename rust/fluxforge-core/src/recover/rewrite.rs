@@ -1,5 +1,6 @@
 //! Copies what a segment proves to a fresh file, and closes that.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) cut: Option<u64>,
     /// Whether the connections still open end here.
     pub(crate) ends_connections: bool,
+    /// Those that the writer's next segment says were open when it began: they end there.
+    pub(crate) carried: Option<&'a BTreeMap<String, String>>,
     /// Where damaged bytes are kept.
     pub(crate) quarantine: &'a Path,
     /// Whether the sealed file takes the old one's place, or stays beside it, hidden, in this

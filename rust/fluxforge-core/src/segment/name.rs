@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::civil_from_days;
+use super::time::{civil_from_days, parse_timestamp};
 
 /// A UTC hour as it stands in names, `20251203T14`. Orders as time does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +17,14 @@ impl Hour {
     /// The hour that holds a moment.
     pub fn of(unix_ns: i64) -> Self {
         Self(unix_ns.div_euclid(Self::NS))
+    }
+
+    /// Reads what stands in names; `None` if that is no hour.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (day, hour) = text.split_once('T')?;
+        let (year, month, day) = (day.get(..4)?, day.get(4..6)?, day.get(6..)?);
+        let begin = format!("{year}-{month}-{day}T{hour}:00:00.000000000Z");
+        parse_timestamp(begin.as_bytes()).map(Self::of)
     }
 }
 
@@ -108,6 +116,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_hour_is_refused() {
+        for text in ["", "20251203", "20251303T14", "20251203T24", "2025é203T14"] {
+            assert_eq!(Hour::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn other_files_are_not_segments() {
         for name in [
             "segment.ndjson",
@@ -124,6 +139,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn hours_come_back(unix_ns in 0..i64::MAX) {
+            let hour = Hour::of(unix_ns);
+            prop_assert_eq!(Hour::parse(&hour.to_string()), Some(hour));
+        }
+
         #[test]
         fn names_come_back(
             unix_ns in 0..i64::MAX, counter in 0..u64::MAX,

@@ -104,10 +104,6 @@ impl Vfs for Disk {
         Ok(names)
     }
 
-    fn file_system(&self, dir: &Path) -> io::Result<u64> {
-        Ok(fs::metadata(dir)?.dev())
-    }
-
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }

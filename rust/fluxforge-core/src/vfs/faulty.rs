@@ -20,6 +20,10 @@ pub(crate) enum Fault {
     Error,
     /// A write that takes half of what it is given.
     Short,
+    /// ENOSPC, though there may be room the next time. A sync loses what it should have kept.
+    NoSpace,
+    /// EDQUOT, in the same way.
+    Quota,
 }
 
 #[derive(Clone, Debug)]
@@ -113,11 +117,6 @@ impl FaultyVfs {
         self.world().operations
     }
 
-    pub(crate) fn has_crashed(&self) -> bool {
-        let world = self.world();
-        world.crash_at.is_some_and(|at| world.operations > at)
-    }
-
     /// What the disk holds when the power comes back.
     pub(crate) fn after_power_cut(&self, chance: &mut Chance) -> Self {
         let mut world = self.world().clone();
@@ -178,6 +177,15 @@ impl FaultyVfs {
         let world = self.world();
         let inode = world.lookup(path).ok()?;
         Some(world.inodes[inode].content.clone())
+    }
+
+    /// Flips a bit of each byte of a file from an offset on, as if the disk gave back something
+    /// else than it took.
+    pub(crate) fn rot(&self, path: &Path, from: usize) {
+        let mut world = self.world();
+        let inode = world.lookup(path).expect("the file exists");
+        let content = world.inodes[inode].content.iter_mut();
+        content.skip(from).for_each(|byte| *byte ^= 1);
     }
 
     /// Puts a file there, durable.

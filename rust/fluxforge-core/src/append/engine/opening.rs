@@ -25,11 +25,10 @@ impl Reserved {
 
 impl Engine {
     pub(super) fn open_successor(&mut self) -> Result<Open, SegmentError> {
-        let mut patience = None;
         loop {
             match self.open_next() {
                 Ok(open) => return Ok(open),
-                Err(error) if error.is_no_space() => self.wait_for_space(&mut patience)?,
+                Err(error) if error.is_no_space() => self.wait_for_space()?,
                 Err(error) => self.count_failure(&error)?,
             }
         }
@@ -37,15 +36,12 @@ impl Engine {
 
     /// The open segment, a new one if there is none; `None` if opening it failed and may be tried
     /// again.
-    pub(super) fn ensure_open(
-        &mut self,
-        patience: &mut Option<u64>,
-    ) -> Result<Option<&mut Open>, SegmentError> {
+    pub(super) fn ensure_open(&mut self) -> Result<Option<&mut Open>, SegmentError> {
         if self.open.is_none() {
             match self.open_next() {
                 Ok(open) => self.open = Some(open),
                 Err(error) if error.is_no_space() => {
-                    self.wait_for_space(patience)?;
+                    self.wait_for_space()?;
                     return Ok(None);
                 }
                 Err(error) => {

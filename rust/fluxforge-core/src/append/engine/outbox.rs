@@ -1,9 +1,12 @@
 //! Segments that take no more records, on their way to ready/.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::append::active::ActiveSegment;
-use crate::recover::{OpenConnections, Place, Plan, Rewritten, remove, rewrite};
+use crate::append::signals::Signals;
+use crate::clock::Clock;
+use crate::recover::{OpenConnections, Place, Plan, Rewritten, rewrite, take_in};
 use crate::seal::SealedSegment;
 use crate::segment::SegmentError;
 use crate::vfs::Vfs;
@@ -19,8 +22,10 @@ pub(super) enum Unpublished {
 }
 
 /// In the order in which they must be published: one may continue the one before it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
+    place: Place,
+    signals: Arc<Signals>,
     waiting: VecDeque<Unpublished>,
     /// Why the first of them still waits.
     error: Option<SegmentError>,
@@ -28,6 +33,16 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    pub(super) fn new(place: Place, signals: Arc<Signals>) -> Self {
+        Self {
+            place,
+            signals,
+            waiting: VecDeque::new(),
+            error: None,
+            tried_at_ns: 0,
+        }
+    }
+
     pub(super) fn push(&mut self, next: Unpublished) {
         self.waiting.push_back(next);
     }
@@ -36,80 +51,109 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    pub(super) fn error(&self) -> Option<&SegmentError> {
-        self.error.as_ref()
-    }
-
-    /// Remembers what went wrong beside publishing, if nothing did in it.
-    pub(super) fn note(&mut self, error: Option<SegmentError>) {
-        self.error = self.error.take().or(error);
-    }
-
-    pub(super) fn take_error(&mut self) -> Option<SegmentError> {
-        self.error.take()
-    }
-
     /// Publishes what waits, except the last `kept`: at once the first time, and now and then after
     /// a failure.
-    pub(super) fn publish_if_due(
-        &mut self,
-        vfs: &dyn Vfs,
-        place: &Place,
-        mono_ns: impl Fn() -> u64,
-        kept: usize,
-    ) {
+    pub(super) fn publish_if_due(&mut self, vfs: &dyn Vfs, clock: &dyn Clock, kept: usize) {
         if self.waiting.len() <= kept {
             return;
         }
-        let waited = || mono_ns().saturating_sub(self.tried_at_ns);
+        let waited = || clock.mono_ns().saturating_sub(self.tried_at_ns);
         if self.error.is_none() || waited() >= RETRY_NS {
-            self.publish(vfs, place, mono_ns(), kept);
+            self.publish(vfs, clock, kept);
         }
     }
 
     /// Publishes in order all but the last `kept`, up to the first that fails; that one is tried
     /// again later.
-    pub(super) fn publish(&mut self, vfs: &dyn Vfs, place: &Place, mono_ns: u64, kept: usize) {
-        self.tried_at_ns = mono_ns;
-        self.error = None;
+    pub(super) fn publish(&mut self, vfs: &dyn Vfs, clock: &dyn Clock, kept: usize) {
+        self.tried_at_ns = clock.mono_ns();
+        let published = self.try_publish(vfs, kept);
+        self.tell(published);
+    }
+
+    fn try_publish(&mut self, vfs: &dyn Vfs, kept: usize) -> Result<(), SegmentError> {
         while self.waiting.len() > kept {
-            match publish_one(vfs, place, &self.waiting[0]) {
-                Ok(()) => drop(self.waiting.pop_front()),
-                Err(error) => {
-                    self.error = Some(error);
-                    return;
+            match &self.waiting[0] {
+                Unpublished::Sealed(sealed) => {
+                    sealed.publish(vfs, &self.place.ready)?;
+                    self.waiting.pop_front();
                 }
+                Unpublished::Poisoned(segment) => match self.copy(vfs, segment)? {
+                    Some(sealed) => self.waiting[0] = Unpublished::Sealed(sealed),
+                    None => drop(self.waiting.pop_front()),
+                },
             }
         }
+        Ok(())
     }
-}
 
-fn publish_one(vfs: &dyn Vfs, place: &Place, next: &Unpublished) -> Result<(), SegmentError> {
-    let segment = match next {
-        Unpublished::Sealed(sealed) => return sealed.publish(vfs, &place.ready),
-        Unpublished::Poisoned(segment) => segment,
-    };
-    let plan = Plan {
-        cut: Some(segment.last_checkpoint()),
-        ends_connections: false,
-        quarantine: &place.quarantine,
-        apart: None,
-    };
-    let header = segment.header().clone();
-    let connections = &mut OpenConnections::default();
-    match rewrite(
-        vfs,
-        segment.file(),
-        segment.path(),
-        header,
-        &plan,
-        connections,
-    )? {
-        Rewritten::Sealed(closed) => closed.segment.publish(vfs, &place.ready),
-        Rewritten::Empty => remove(vfs, segment.path()),
-        Rewritten::Unprovable => Err(SegmentError::Damaged {
-            path: segment.path().to_owned(),
-            detail: "its durable groups cannot be read back".to_owned(),
-        }),
+    /// Tells of what went wrong beside publishing, if nothing did in it.
+    pub(super) fn note(&mut self, done: Result<(), SegmentError>) {
+        if self.error.is_none() {
+            self.tell(done);
+        }
+    }
+
+    /// Tells how the last attempt ended.
+    fn tell(&mut self, published: Result<(), SegmentError>) {
+        self.error = published.err();
+        self.signals
+            .set_publish_error(self.error.as_ref().map(ToString::to_string));
+    }
+
+    /// What is wrong when nothing more will be tried.
+    pub(super) fn close(&mut self) -> Result<(), SegmentError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        match self.signals.damage() {
+            Some(message) => Err(SegmentError::Stopped {
+                message,
+                errno: None,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a sealed copy of what was durable take the file's place; `None` if there is nothing.
+    ///
+    /// The copy is read from a disk that has just failed. It must have all that was durable, to the
+    /// byte: the groups are the file's own. What is proved is published in any case.
+    fn copy(
+        &self,
+        vfs: &dyn Vfs,
+        segment: &ActiveSegment,
+    ) -> Result<Option<SealedSegment>, SegmentError> {
+        let plan = Plan {
+            cut: Some(segment.last_checkpoint()),
+            ends_connections: false,
+            carried: None,
+            quarantine: &self.place.quarantine,
+            apart: None,
+        };
+        let (file, path) = (segment.file(), segment.path());
+        let header = segment.header().clone();
+        let connections = &mut OpenConnections::default();
+        let Rewritten::Sealed(closed) = rewrite(vfs, file, path, header, &plan, connections)?
+        else {
+            take_in(vfs, &self.place.quarantine, file, path)?;
+            self.alarm(segment, 0, "the file lies in quarantine");
+            return Ok(None);
+        };
+        let copied = &closed.segment.seal;
+        if *copied != segment.would_be_seal(copied.durability) {
+            self.alarm(segment, copied.frames, &closed.findings.detail());
+        }
+        Ok(Some(closed.segment))
+    }
+
+    #[cold]
+    fn alarm(&self, segment: &ActiveSegment, found: u64, detail: &str) {
+        self.signals.damaged(&format!(
+            "{}: of {} durable frames the disk gave back {found} after it had failed ({detail}): \
+             replace the disk",
+            segment.path().display(),
+            segment.tally().frames,
+        ));
     }
 }

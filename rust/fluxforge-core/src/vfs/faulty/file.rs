@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::world::{Inode, World, eio, exists_already};
+use super::world::{Inode, World, exists_already};
 use super::{Fault, FaultyVfs, Omit};
 use crate::vfs::{Vfs, VfsFile};
 
@@ -148,8 +148,8 @@ impl VfsFile for FaultyFile {
         if taken > 0 {
             inode.touch(at, at + taken);
         }
-        match fault {
-            Some(Fault::Error) => Err(eio()),
+        match fault.and_then(Fault::error) {
+            Some(error) => Err(error),
             _ if taken == 0 && !bytes.is_empty() => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(taken),
         }
@@ -187,9 +187,9 @@ impl VfsFile for FaultyFile {
         let omitted = world.omitted == Omit::SyncData;
         let longest = world.longest_synced;
         let inode = &mut world.inodes[self.inode];
-        if fault == Some(Fault::Error) {
+        if let Some(error) = fault.and_then(Fault::error) {
             inode.dirty.clear();
-            return Err(eio());
+            return Err(error);
         }
         if longest.is_some_and(|longest| inode.content.len() > longest) {
             inode.dirty.clear();

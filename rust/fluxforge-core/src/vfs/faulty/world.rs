@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::{Chance, Fault, Omit};
 
 const SECTOR: usize = 64;
@@ -115,8 +117,8 @@ impl World {
     /// For operations that work or do not.
     pub(super) fn simple_step(&mut self) -> io::Result<()> {
         match self.step()? {
-            Some(Fault::Error) => Err(eio()),
-            _ => Ok(()),
+            Some(fault) => fault.error().map_or(Ok(()), Err),
+            None => Ok(()),
         }
     }
 
@@ -164,8 +166,21 @@ pub(super) fn split(path: &Path) -> (PathBuf, String) {
     (path.parent().unwrap_or(Path::new("/")).to_owned(), name)
 }
 
+impl Fault {
+    /// What the caller is told, if it is told anything.
+    pub(super) fn error(self) -> Option<io::Error> {
+        let errno = match self {
+            Self::Error => Errno::IO,
+            Self::NoSpace => Errno::NOSPC,
+            Self::Quota => Errno::DQUOT,
+            Self::Short => return None,
+        };
+        Some(errno.into())
+    }
+}
+
 pub(super) fn eio() -> io::Error {
-    io::Error::from_raw_os_error(5)
+    Errno::IO.into()
 }
 
 pub(super) fn exists_already() -> io::Error {
