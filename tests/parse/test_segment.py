@@ -308,6 +308,14 @@ def test_nulls_sentinels_and_absent_fields() -> None:
     assert table.column("event_time").is_null().to_pylist() == [True] * 5 + [False]
 
 
+def test_a_sentinel_that_repeats_is_null_in_every_row_of_every_frame() -> None:
+    times = ["2026-04-07T14:30:00Z", *["1970-01-01T00:00:00Z"] * 3, "2026-04-07T14:30:00Z"]
+    frame = level2(*[update(event_time=time) for time in times])
+    table = pa.table(parse_segment(envelope(frame) * 4).tables["level2"])
+    sentinel = [False, True, True, True, False]
+    assert table.column("event_time").is_null().to_pylist() == sentinel * 4
+
+
 def test_numbers_may_be_strings_or_numbers() -> None:
     for text in ["1", "-0.0", "1e-7", "12345678901234567890.5", "5e-324", "0.1"]:
         both = level2(update(price_level="@", new_quantity=text)).replace(b'"@"', text.encode())

@@ -298,7 +298,7 @@ impl<'a, 's> Rows<'a, 's> {
             let row = self.staged;
             self.flush()?;
             for lane in &mut self.sink.lanes[..self.table.per_row.len()] {
-                lane.keep_only(row);
+                lane.begin_at(row);
             }
             self.run = Some(place);
         }

@@ -50,11 +50,12 @@ impl Lane {
         self.nulls &= !first_rows(rows);
     }
 
-    /// Makes a row the first; the others are gone.
-    pub(crate) fn keep_only(&mut self, row: usize) {
+    /// Makes a row the first; those before it are gone. Rows taken at once begin at the first, and
+    /// all of them stay.
+    pub(crate) fn begin_at(&mut self, row: usize) {
         self.words[0] = self.words[row];
         self.highs[0] = self.highs[row];
-        self.nulls = self.nulls >> row & 1;
+        self.nulls >>= row;
     }
 }
 
