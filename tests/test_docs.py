@@ -108,3 +108,31 @@ def test_the_example_of_a_users_own_client_runs(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("where", ["local", "moto", "radosgw"])
+def test_the_six_examples_of_storage_run_on_disk_and_on_s3(tmp_path, request, where):
+    environment = clean_environment()
+    if where != "local":
+        server = request.getfixturevalue(where)
+        settings = server.config(f"{server.bucket()}/try")
+        environment |= {
+            "FLUXFORGE__STORAGE__BACKEND": "s3",
+            "FLUXFORGE__STORAGE__BASE_DIR": settings["base_dir"],
+            "FLUXFORGE__INGESTION__WRITER_ID": "example",
+            "FLUXFORGE__INGESTION__SPOOL_DIR": str(tmp_path / "spool"),
+        }
+        s3 = settings["s3"].items()
+        environment |= {f"FLUXFORGE__STORAGE__S3__{key.upper()}": value for key, value in s3}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "s3_storage_examples.py")],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "worker-1 won: True - worker-2 won: False" in done.stdout
+    assert re.search(r"level2 rows: [1-9]", done.stdout)
+    assert (tmp_path / "data").exists() == (where == "local")

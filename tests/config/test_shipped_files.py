@@ -42,8 +42,8 @@ def test_the_commented_file_names_every_key_with_its_default(tmp_path):
     } - {key for key in FIELDS if key.startswith(tuple(f"{each}." for each in OVERRIDES))}
 
 
-def test_there_are_the_five_scenarios():
-    assert len(EXAMPLES) == 5
+def test_there_are_the_scenarios():
+    assert len(EXAMPLES) == 7
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,10 @@ def test_there_are_the_five_scenarios():
         (2, "storage.paths.active_subdir", "streaming"),
         (3, "coinbase.level2_batch_size", 4),
         (4, "coinbase.channels", ("market_trades", "heartbeats")),
+        (5, "etl.storage_output.base_dir", "my-lake"),
+        (6, "etl.storage_input.base_dir", "my-raw"),
     ],
-    ids=["all-local", "all-s3", "custom-paths", "multi-product", "minimal"],
+    ids=["all-local", "all-s3", "custom-paths", "multi-product", "minimal", "lake-s3", "raw-s3"],
 )
 def test_each_scenario_loads(tmp_path, number, key, value):
     scenario = loaded(EXAMPLES[number], tmp_path)

@@ -139,3 +139,24 @@ def test_a_missing_bucket_is_a_clear_line(command, moto, home):
     assert done.returncode == 2, done.stderr
     assert "no-such-bucket" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_secrets_are_in_no_output_however_verbose(moto, home):
+    token = "a-session-token-of-the-tests"
+    configure(home, storage=moto.config(moto.bucket(), aws_session_token=token))
+    outputs = [
+        run(*command, cwd=home)
+        for command in (
+            ("fluxforge", "config", "show"),
+            ("fluxforge", "config", "show", "--json"),
+            ("fluxforge", "config", "check"),
+            ("fluxforge-etl", "--once", "--verbose"),
+        )
+    ]
+    configure(home, storage=moto.config("no-such-bucket", aws_session_token=token))
+    outputs.append(run("fluxforge-etl", "--once", "--verbose", cwd=home))
+    assert [done.returncode for done in outputs] == [0, 0, 0, 0, 2]
+    said = "".join(done.stdout + done.stderr for done in outputs)
+    assert "********" in said
+    assert SECRET_KEY not in said
+    assert token not in said

@@ -80,3 +80,38 @@ def test_a_refusal_never_repeats_ten_kilobytes_or_control_characters(key):
         check_key(key)
     assert len(str(caught.value)) < 250
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("server", ["moto", "radosgw"])
+def test_a_valid_key_is_one_object_below_the_prefix(request, server):
+    server = request.getfixturevalue(server)
+    storage = server.storage("a/b")
+    bucket = storage._bucket
+    server.admin.put_object(Bucket=bucket, Key="a/secret", Body=b"not ours")
+
+    @settings(max_examples=60, deadline=None)
+    @given(keys)
+    @example("..%2f..%2fsecret")
+    @example("%2e%2e/secret")
+    @example("..\uff0fsecret")
+    @example("\u2024\u2024/secret")
+    @example("x/\u202e/y?versionId=null#&prefix=../")
+    @example("a\ufffeb")
+    @example("+ +%20+")
+    def stays_below(key):
+        try:
+            storage.write_bytes(b"ours", key)
+        except InvalidKeyError:
+            assert not is_valid_key(key)
+            return
+        listed = server.admin.list_objects_v2(Bucket=bucket)["Contents"]
+        assert {entry["Key"] for entry in listed} == {"a/secret", f"a/b/{key}"}
+        assert storage.list_files(recursive=True) == [key]
+        assert storage.read_bytes(key) == b"ours"
+        storage.delete(key)
+        assert not storage.exists(key)
+
+    stays_below()
+    body = server.admin.get_object(Bucket=bucket, Key="a/secret")["Body"]
+    with body:
+        assert body.read() == b"not ours"

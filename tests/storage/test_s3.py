@@ -52,6 +52,11 @@ def answer(status, code):
     return AWSResponse("http://x", status, {"content-type": "application/xml"}, Raw(body))
 
 
+def moto_s3():
+    """What moto's server in this process keeps."""
+    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+
+
 def intercept(storage, operation, *answers):
     """Give these answers instead of the server's; None lets the request through."""
     queue = list(answers)
@@ -130,7 +135,7 @@ def test_a_file_too_large_for_one_put_is_refused_beforehand(storage, tmp_path, m
 
 def test_other_bytes_than_were_written_are_noticed(storage):
     storage.write_bytes(b"right", "x")
-    stored = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[storage._bucket].keys["prefix/x"]
+    stored = moto_s3().buckets[storage._bucket].keys["prefix/x"]
     stored.value = b"wrong"
     with pytest.raises(StorageError, match="not those that were written"):
         storage.read_bytes("x")
@@ -157,6 +162,15 @@ def test_listing_goes_on_after_the_first_page(storage):
     assert storage.list_files("d") == [f"d/{number}" for number in range(7)]
     assert len(asked) >= 4
     assert len(storage.list_files(recursive=True)) == 8
+
+
+def test_more_objects_than_one_page_holds_are_all_listed(storage):
+    wanted = [f"d/{number:04}" for number in range(2001)]
+    for key in [*wanted, "d/deep/x", "e"]:  # a thousand requests would take half a minute
+        moto_s3().put_object(storage._bucket, f"prefix/{key}", b"")
+    assert storage.list_files("d") == wanted
+    assert storage.list_files("d", "*1") == [key for key in wanted if key.endswith("1")]
+    assert len(storage.list_files(recursive=True)) == 2003
 
 
 def test_the_prefix_is_a_root(make_s3):
