@@ -45,6 +45,6 @@ def make_commit(*, frames=0, parsed=0, ignored=None, **changes) -> Commit:
             unknown_fields={},
         ),
         "connections": (),
-        "rejects": None,
+        "rejects": (),
     }
     return Commit(**fields | changes)

@@ -201,7 +201,9 @@ class SegmentParser:
 
     With ``stretch``, rows leave after every so many raw bytes, at a place that depends on the
     segment alone: ``take`` them after each push. The finished segment then has the last
-    partitions only and tables without rows; its balance counts them all.
+    partitions only and tables without rows; its balance counts them all. Rejects leave likewise,
+    as lines in lists of about a quarter of a stretch: ``take_rejects``; the finished segment has
+    the last of them in ``rejects_ndjson``, none in ``rejects``.
     """
 
     def __new__(
@@ -214,6 +216,7 @@ class SegmentParser:
     ) -> SegmentParser: ...
     def push(self, data: bytes) -> None: ...
     def take(self) -> list[Partition]: ...
+    def take_rejects(self) -> list[bytes]: ...
     def finish(self) -> ParsedSegment: ...
 
 @final

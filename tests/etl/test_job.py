@@ -175,7 +175,7 @@ def test_a_worker_that_wakes_late_changes_nothing(config):
     commit = the_commit(config)
     assert commit["recipe"]["compression_level"] == 9
     assert commit["balance"]["rejected"] == 1
-    rejects = Path(config.storage.base_dir) / "processed/coinbase" / commit["rejects"]
+    rejects = Path(config.storage.base_dir) / "processed/coinbase" / commit["rejects"][0]
     assert len(rejects.read_bytes().splitlines()) == 1
     assert fluxforge.scan(config, "level2").collect().height == 5
 

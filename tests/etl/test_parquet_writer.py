@@ -175,6 +175,22 @@ def test_a_segment_beyond_the_memory_budget_is_written_in_stretches(tmp_path):
         assert rows[0].equals(rows[1])
 
 
+def test_rejects_beyond_the_memory_budget_leave_in_lists(tmp_path):
+    raw = b"".join(b"rubbish %d\n" % n for n in range(30_000))
+    storage = LocalStorage(tmp_path)
+    storage.write_bytes(raw, "raw.ndjson")
+    settings = ETLConfig(memory_max_mb=2)
+    pipeline = CoinbaseSegmentPipeline(storage, output_path="out", settings=settings)
+    commit = pipeline.run("raw.ndjson", segment="segment", uid="uid")
+    assert commit.balance.rejected == 30_000
+    lists = [(tmp_path / "out" / name).read_bytes() for name in commit.rejects]
+    assert len(lists) > 5
+    # As many as fit: what waits in memory is bounded, and no list is a crumb but the last.
+    assert all(250_000 <= len(each) < 260_000 for each in lists[:-1])
+    assert b"".join(lists) == parse_segment(raw).rejects_ndjson()
+    assert pipeline.run("raw.ndjson", segment="segment", uid="uid").rejects == commit.rejects
+
+
 @pytest.mark.parametrize("piece", [1, 7_001, 64 << 10, 1 << 20])
 def test_stretches_end_where_the_segment_says_not_where_pieces_do(tmp_path, piece):
     raw = SEGMENT[:60_000] if piece == 1 else SEGMENT
@@ -188,7 +204,7 @@ def test_stretches_end_where_the_segment_says_not_where_pieces_do(tmp_path, piec
         stream = NDJSONReader(storage).stream("raw.ndjson", stretch=20_000)
         try:
             while True:
-                found.append([(p.table, p.product_id, p.num_rows) for p in next(stream)])
+                found.append([(p.table, p.product_id, p.num_rows) for p in next(stream).partitions])
         except StopIteration as end:
             found.append([(p.table, p.product_id, p.num_rows) for p in end.value.partitions])
             return found, end.value.balance.rows

@@ -92,7 +92,7 @@ def test_rejects_of_a_worker_that_lost_go_too(data):
     assert sweep(data).rejects == 1
     (left,) = objects(data, "processed/coinbase/_rejects/*")
     (commit,) = ETLJob(local(data))._ledger.commits()
-    assert commit.rejects.endswith(left.name)
+    assert commit.rejects[0].endswith(left.name)
 
 
 def test_what_is_not_ours_stays(data):

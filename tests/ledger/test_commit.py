@@ -35,13 +35,14 @@ def test_a_commit_reads_back_equal():
                 gaps=(SequenceGap(expected=1, seen=3, record=1, capture_ns=2),),
             ),
         ),
-        rejects="_rejects/x.ndjson",
+        rejects=("_rejects/x.ndjson",),
     )
     assert Commit.from_json(commit.to_json(), key="k") == commit
 
 
 def test_a_commit_from_before_the_field_census_reads():
     record = json.loads(make_commit().to_json())
+    record["rejects"] = None
     for name in ("missing_fields", "null_fields", "retyped_fields"):
         del record["balance"][name]
     assert Commit.from_json(json.dumps(record).encode(), key="k") == make_commit()

@@ -298,7 +298,7 @@ def _log(commit: Commit) -> None:
             commit.segment,
             commit.balance.rejected,
             commit.balance.frames,
-            commit.rejects,
+            ", ".join(commit.rejects),
         )
     if differences := describe_wire(commit.balance):
         log.warning(
@@ -309,5 +309,5 @@ def _log(commit: Commit) -> None:
             "%s is damaged: the frames that its checkpoints do not vouch for are in %s, its raw "
             "bytes are kept",
             commit.segment,
-            commit.rejects,
+            ", ".join(commit.rejects),
         )

@@ -109,8 +109,7 @@ class Sweeper:
             segments[commit.uid] = commit.segment
             tables |= commit.balance.rows.keys()
             listed.update(part.key(self._output_path) for part in commit.parts)
-            if commit.rejects is not None:
-                listed.add(f"{self._output_path}/{commit.rejects}")
+            listed.update(f"{self._output_path}/{name}" for name in commit.rejects)
         report.segments = len(segments)
         committed = _Committed(self._ledger, segments)
         for table in sorted(tables):

@@ -172,8 +172,9 @@ class Commit:
         parts: What was written.
         balance: Where every frame went.
         connections: What the sequence numbers prove.
-        rejects: Key of the rejected frames below the source's directory, None without any. The
-            name carries the hash of its bytes, so no other worker's rejects can take its place.
+        rejects: Keys of the rejected frames below the source's directory, in the segment's order;
+            mostly one or none. A name carries the hash of its bytes, so no other worker's rejects
+            can take its place.
     """
 
     segment: str
@@ -186,7 +187,7 @@ class Commit:
     parts: tuple[Part, ...]
     balance: Balance
     connections: tuple[ConnectionSpan, ...]
-    rejects: str | None
+    rejects: tuple[str, ...]
 
     def to_json(self) -> bytes:
         """Serialise to the record's bytes."""
@@ -220,6 +221,7 @@ class Commit:
                     "parts": tuple(Part(**part) for part in record["parts"]),
                     "balance": Balance(**record["balance"]),
                     "connections": tuple(_connection(c) for c in record["connections"]),
+                    "rejects": _keys(record["rejects"]),
                 }
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
@@ -227,6 +229,13 @@ class Commit:
                 f"{key} is not a commit record ({error}). Move it away and keep it; the lake can "
                 "be rebuilt from raw."
             ) from error
+
+
+def _keys(rejects: list[str] | str | None) -> tuple[str, ...]:
+    """Read a list of keys, which was one key or none in early commits."""
+    if rejects is None or isinstance(rejects, str):
+        return (rejects,) if rejects else ()
+    return tuple(rejects)
 
 
 def _connection(record: Mapping[str, Any]) -> ConnectionSpan:

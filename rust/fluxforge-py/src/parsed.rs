@@ -35,6 +35,7 @@ pub(crate) struct ParsedSegment {
     #[pyo3(get)]
     events: Py<PyList>,
     rejected: Vec<parse::Reject>,
+    reject_lines: Option<Vec<u8>>,
 }
 
 impl ParsedSegment {
@@ -60,6 +61,7 @@ impl ParsedSegment {
             connections: list_of(py, parsed.connections, ConnectionSequence)?,
             events: PyList::new(py, parsed.events.iter().map(|e| PyBytes::new(py, e)))?.unbind(),
             rejected: parsed.rejects,
+            reject_lines: parsed.reject_lines,
         })
     }
 }
@@ -67,6 +69,9 @@ impl ParsedSegment {
 #[pymethods]
 impl ParsedSegment {
     fn rejects_ndjson<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        if let Some(lines) = &self.reject_lines {
+            return PyBytes::new(py, lines);
+        }
         let lines = py.detach(|| rejects::to_ndjson(&self.rejected));
         PyBytes::new(py, &lines)
     }

@@ -8,6 +8,7 @@ use fluxforge_core::schema::plan::Plan;
 use pyo3::exceptions::PyValueError;
 use pyo3::import_exception;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::parsed::ParsedSegment;
 use crate::table::Partition;
@@ -58,6 +59,12 @@ impl SegmentParser {
             let parser = parser.as_mut().ok_or_else(finished)?;
             Ok(parser.take().into_iter().map(Partition).collect())
         })
+    }
+
+    fn take_rejects<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let mut parser = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lists = parser.as_mut().ok_or_else(finished)?.take_rejects();
+        Ok(lists.iter().map(|list| PyBytes::new(py, list)).collect())
     }
 
     fn finish(&self, py: Python<'_>) -> PyResult<ParsedSegment> {

@@ -14,7 +14,7 @@ from fluxforge._native import Balance as NativeBalance
 from fluxforge.config import ETLConfig
 from fluxforge.etl.readers import NDJSONReader
 from fluxforge.etl.recipe import Recipe
-from fluxforge.etl.writers import ParquetWriter
+from fluxforge.etl.writers import ParquetWriter, RejectsWriter
 from fluxforge.feeds import load_feed
 from fluxforge.ledger import Balance, Commit, ConnectionSpan, Part, Raw, SequenceGap
 from fluxforge.storage.base import StorageBackend
@@ -77,7 +77,10 @@ class CoinbaseSegmentPipeline:
         Returns:
             The commit that makes the parts count, not yet published.
         """
-        parts, parsed = self._write_parts(key, uid)
+        rejects = RejectsWriter(
+            self._output, output_path=self._output_path, segment=segment, uid=uid
+        )
+        parts, parsed = self._write_parts(key, uid, rejects)
         return Commit(
             segment=segment,
             uid=uid,
@@ -96,29 +99,24 @@ class CoinbaseSegmentPipeline:
             parts=tuple(parts),
             balance=_balance(parsed.balance),
             connections=tuple(_span(connection) for connection in parsed.connections),
-            rejects=self._write_rejects(parsed, segment, uid),
+            rejects=tuple(rejects.names),
         )
 
-    def _write_parts(self, key: str, uid: str) -> tuple[list[Part], ParsedSegment]:
+    def _write_parts(
+        self, key: str, uid: str, rejects: RejectsWriter
+    ) -> tuple[list[Part], ParsedSegment]:
         parts: list[Part] = []
         stretches = self._reader.stream(key, stretch=self._recipe.raw_per_part)
         while True:
             try:
-                partitions = next(stretches)
+                stretch = next(stretches)
             except StopIteration as end:
                 parsed: ParsedSegment = end.value
+                rejects.write(parsed.rejects_ndjson())
                 return [*parts, *self._writer.write(parsed.partitions, uid=uid)], parsed
-            parts += self._writer.write(partitions, uid=uid)
-
-    def _write_rejects(self, parsed: ParsedSegment, segment: str, uid: str) -> str | None:
-        if not len(parsed.rejects):
-            return None
-        data = parsed.rejects_ndjson()
-        name = f"_rejects/{segment}.{uid}.{_xxh3(data)}.ndjson"
-        key = self._output.join_path(self._output_path, name)
-        if not self._output.create_new(data, key):
-            self._output.ensure_durable(key)
-        return name
+            for lines in stretch.rejects:
+                rejects.write(lines)
+            parts += self._writer.write(stretch.partitions, uid=uid)
 
 
 def _balance(balance: NativeBalance) -> Balance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from fluxforge._native import ParsedSegment, Partition, SegmentParser
 from fluxforge.errors import ObjectNotFoundError, SegmentFormatError, SegmentNotFoundError
@@ -11,6 +12,19 @@ from fluxforge.etl.readers.parse import Numbers
 from fluxforge.etl.readers.zstd import decompressed
 from fluxforge.feeds import load_feed
 from fluxforge.storage.base import StorageBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What a segment has given so far and keeps no longer.
+
+    Attributes:
+        partitions: Rows of one table, product and date each.
+        rejects: Lists of rejects, each as lines.
+    """
+
+    partitions: list[Partition]
+    rejects: list[bytes]
 
 
 class NDJSONReader:
@@ -50,20 +64,21 @@ class NDJSONReader:
                 parser.push(piece)
             return parser.finish()
 
-    def stream(self, path: str, *, stretch: int) -> Generator[list[Partition], None, ParsedSegment]:
+    def stream(self, path: str, *, stretch: int) -> Generator[Stretch, None, ParsedSegment]:
         """Parse the segment at a key in bounded memory, stretch by stretch.
 
         Args:
             path: As for ``read``.
             stretch: Raw bytes after which the rows so far are given out. Where exactly, at the
-                end of a line or group, depends on the segment alone.
+                end of a line or group, depends on the segment alone. Rejects are given out
+                whenever they take a quarter of that.
 
         Yields:
-            The partitions of each stretch.
+            What is ready to be written.
 
         Returns:
             What ``read`` returns, but with the last stretch's partitions only and tables without
-            rows. The balance counts all.
+            rows; of the rejects only the last, as lines. The balance counts all.
 
         Raises:
             SegmentNotFoundError: As ``read``, and so the others.
@@ -72,8 +87,9 @@ class NDJSONReader:
         with self._explained(path):
             for piece in self._pieces(path):
                 parser.push(piece)
-                if partitions := parser.take():
-                    yield partitions
+                ready = Stretch(parser.take(), parser.take_rejects())
+                if ready.partitions or ready.rejects:
+                    yield ready
             return parser.finish()
 
     def _parser(self, stretch: int | None = None) -> SegmentParser:

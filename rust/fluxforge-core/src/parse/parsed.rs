@@ -56,8 +56,10 @@ pub struct ParsedSegment {
     pub tables: Vec<TableRows>,
     /// In the order of table, product and day.
     pub partitions: Vec<PartitionRows>,
-    /// In the order of the lines.
+    /// In the order of the lines; none if they leave in lists.
     pub rejects: Vec<Reject>,
+    /// The last rejects as lines, if they leave in lists.
+    pub reject_lines: Option<Vec<u8>>,
     /// The books.
     pub balance: Balance,
     /// Line 1, where there is one.
@@ -88,6 +90,7 @@ impl ParsedSegment {
             tables,
             partitions,
             rejects: books.rejects,
+            reject_lines: None,
             header: None,
             sealed: false,
             verified: false,

@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::books::{Books, Placed};
 use super::parsed::{ParsedSegment, PartitionRows, finish_rows};
+use super::rejects::Leaving;
 use super::stretch::Stretch;
 use super::structure::{self, CHECKPOINT, HEADER, NewerFormat, SEAL, SegmentHeader};
 use crate::schema::plan::Plan;
@@ -25,6 +26,10 @@ const MAX_GROUP: usize = 512 << 20;
 
 /// So many bytes are hashed, checked and read before the next ones: they are still in the cache.
 const WARM: usize = 64 << 10;
+
+/// Of a segment that is taken in stretches, rejects leave in lists of this part of a stretch: they
+/// wait beside its rows.
+const REJECTS_SHARE: u64 = 4;
 
 const BAD_GROUP: &str = "its group does not match its checkpoint";
 const BAD_TAIL: &str = "behind the last checkpoint, and the seal does not match";
@@ -46,6 +51,7 @@ pub struct SegmentParser {
     /// Where the rows leave before the segment has ended, if they do.
     stretch: Option<Stretch>,
     ripe: Vec<PartitionRows>,
+    leaving: Option<Leaving>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +102,7 @@ impl SegmentParser {
             },
             stretch: None,
             ripe: Vec::new(),
+            leaving: None,
         }
     }
 
@@ -104,12 +111,20 @@ impl SegmentParser {
     #[must_use]
     pub fn in_stretches(mut self, bytes: u64) -> Self {
         self.stretch = Some(Stretch::new(bytes.max(1)));
+        let rejects = usize::try_from(bytes / REJECTS_SHARE).unwrap_or(usize::MAX);
+        self.leaving = Some(Leaving::new(rejects.max(1)));
         self
     }
 
     /// The partitions of the stretches that are over, which have not been taken yet.
     pub fn take(&mut self) -> Vec<PartitionRows> {
         std::mem::take(&mut self.ripe)
+    }
+
+    /// Lists of rejects, as lines, that are full and have not been taken yet. None of them is in the
+    /// finished segment, which has the lines that filled no list.
+    pub fn take_rejects(&mut self) -> Vec<Vec<u8>> {
+        self.leaving.as_mut().map(Leaving::take).unwrap_or_default()
     }
 
     /// Takes the segment's next bytes.
@@ -166,6 +181,7 @@ impl SegmentParser {
         }
         let mut parsed = ParsedSegment::new(&self.plan, self.books);
         parsed.partitions.append(&mut rest);
+        parsed.reject_lines = self.leaving.map(Leaving::rest);
         parsed.sealed = self.mode == Mode::Sealed;
         parsed.verified = verified;
         parsed.header = self.header;
@@ -197,6 +213,9 @@ impl SegmentParser {
             used += step;
             if step == 0 {
                 return Ok(used);
+            }
+            if let Some(leaving) = &mut self.leaving {
+                leaving.add(&mut self.books.rejects);
             }
             if self.stretch.as_mut().is_some_and(|s| s.is_over(self.bytes)) {
                 self.ripen();

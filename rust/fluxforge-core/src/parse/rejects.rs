@@ -73,17 +73,61 @@ pub fn to_table(rejects: &[Reject]) -> TableRows {
 pub fn to_ndjson(rejects: &[Reject]) -> Vec<u8> {
     let mut out = Vec::new();
     for reject in rejects {
-        let text = std::str::from_utf8(&reject.data).ok();
-        let line = RejectLine {
-            record: reject.record,
-            line: reject.line,
-            offset: reject.offset,
-            reason: &reject.reason,
-            data: text,
-            data_b64: text.is_none().then(|| STANDARD.encode(&reject.data)),
-        };
-        serde_json::to_writer(&mut out, &line).expect("writing to memory does not fail");
-        out.push(b'\n');
+        write(reject, &mut out);
     }
     out
+}
+
+fn write(reject: &Reject, out: &mut Vec<u8>) {
+    let text = std::str::from_utf8(&reject.data).ok();
+    let line = RejectLine {
+        record: reject.record,
+        line: reject.line,
+        offset: reject.offset,
+        reason: &reject.reason,
+        data: text,
+        data_b64: text.is_none().then(|| STANDARD.encode(&reject.data)),
+    };
+    serde_json::to_writer(&mut *out, &line).expect("writing to memory does not fail");
+    out.push(b'\n');
+}
+
+/// Rejects on their way out of a segment that is larger than memory: as lines, in lists of about
+/// one size. Where a list ends depends on the rejects alone, not on when they are taken.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    size: usize,
+    list: Vec<u8>,
+    full: Vec<Vec<u8>>,
+}
+
+impl Leaving {
+    pub(crate) fn new(size: usize) -> Self {
+        Self {
+            size,
+            list: Vec::new(),
+            full: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, rejects: &mut Vec<Reject>) {
+        for reject in rejects.drain(..) {
+            write(&reject, &mut self.list);
+            if self.list.len() >= self.size {
+                self.full.push(std::mem::take(&mut self.list));
+            }
+        }
+    }
+
+    /// The lists that are full.
+    pub(crate) fn take(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// All lines that have not been taken.
+    pub(crate) fn rest(self) -> Vec<u8> {
+        let mut lists = self.full;
+        lists.push(self.list);
+        lists.concat()
+    }
 }
