@@ -102,6 +102,15 @@ class Sweeper:
     def sweep(self) -> SweepReport:
         """Remove what may be removed now."""
         report = SweepReport()
+        self.sweep_lake(report)
+        self.sweep_claims(report)
+        places = {each.get_full_path(""): each for each in (self._storage, self._output)}
+        for storage in places.values():  # once, where both are one place
+            report.unfinished += storage.sweep_unfinished(older_than=self._grace_seconds)
+        return report
+
+    def sweep_lake(self, report: SweepReport) -> None:
+        """Remove parts and rejects that the commit of their segment does not list."""
         listed: set[str] = set()
         tables: set[str] = set()
         segments: dict[str, str] = {}
@@ -120,12 +129,6 @@ class Sweeper:
         for key in self._output.list_files(f"{self._output_path}/_rejects", "*.ndjson"):
             if key not in listed and committed.durably(_segment_of_rejects(key)):
                 report.rejects += self._remove(self._output, key)
-        self._sweep_claims(report)
-        for storage in {
-            each.get_full_path(""): each for each in (self._storage, self._output)
-        }.values():
-            report.unfinished += storage.sweep_unfinished(older_than=self._grace_seconds)
-        return report
 
     def _segment_of_part(self, key: str) -> str | None:
         """Read from a part's footer which segment it comes from; None where it does not say."""
@@ -138,7 +141,8 @@ class Sweeper:
         uid: bytes | None = (footer.metadata or {}).get(b"fluxforge.segment_uid")
         return None if uid is None else uid.decode()
 
-    def _sweep_claims(self, report: SweepReport) -> None:
+    def sweep_claims(self, report: SweepReport) -> None:
+        """Remove claims and beats whose segment is gone."""
         claims = set(self._storage.list_files(self._claims_path))
         if not claims:
             return
@@ -146,23 +150,17 @@ class Sweeper:
         # A file without a header is called anything; its claim is called after its content.
         any_plain = any(SegmentName.parse(label) is None for label in ready)
         for key in sorted(claims):
+            beat = f"{key.removesuffix('json')}beat"
             match key.rpartition("/")[2].rsplit(".", 3):
-                case [segment, _, _, "json"]:
-                    is_litter = segment not in ready and not (any_plain and is_plain(segment))
-                    beat = f"{key.removesuffix('json')}beat"
-                    is_litter = is_litter and not (beat in claims and self._is_young(beat))
-                case [_, _, _, "beat"]:
-                    is_litter = f"{key.removesuffix('beat')}json" not in claims
-                case _:
-                    continue
-            if is_litter:
-                report.claims += self._remove(self._storage, key)
-
-    def _is_young(self, key: str) -> bool:
-        try:
-            return self._storage.age(key) < self._grace_seconds
-        except ObjectNotFoundError:
-            return True  # its worker lives, and has just removed it
+                case [segment, _, _, "json"] if segment not in ready:
+                    if any_plain and is_plain(segment):
+                        continue
+                    if beat not in claims:
+                        report.claims += self._remove(self._storage, key)
+                    elif self._remove(self._storage, beat):  # its owner has long been silent
+                        report.claims += 1 + self._remove(self._storage, key)
+                case [_, _, _, "beat"] if f"{key.removesuffix('beat')}json" not in claims:
+                    report.claims += self._remove(self._storage, key)
 
     def _remove(self, storage: StorageBackend, key: str) -> bool:
         try:
