@@ -36,7 +36,7 @@ def steps(monkeypatch):
     record(disk, "sync_descriptor", "sync", lambda fd: str(Path(f"/proc/self/fd/{fd}").readlink()))
     record(os, "link", "link", lambda _, target: str(target))
     record(Path, "replace", "replace", lambda _, target: str(target))
-    record(Path, "mkdir", "mkdir", lambda path, *_: str(path))
+    record(os, "mkdir", "mkdir", lambda path, *_: str(path))
     return seen
 
 
@@ -121,6 +121,46 @@ def test_a_failed_sync_of_many_publishes_nothing(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="could not write '40 objects'"):
         storage.create_all([(b"x", f"d/{n}") for n in range(40)])
     assert list((tmp_path / "d").iterdir()) == []
+
+
+@pytest.mark.skipif(not disk_batch.supported(), reason="no sync of a whole file system here")
+def test_many_files_leave_alone_what_has_their_names(tmp_path):
+    storage = LocalStorage(tmp_path)
+    storage.write_bytes(b"old", "d3/x")
+    (tmp_path / "d4").mkdir()
+    created = storage.create_all([(b"new", f"d{n}/x") for n in range(40)])
+    assert created == [n != 3 for n in range(40)]
+    assert storage.read_bytes("d3/x") == b"old"
+    assert storage.create_all([(b"new", f"d{n}/x") for n in range(40)]) == [False] * 40
+    twice = storage.create_all(
+        [(b"1", "e/x"), (b"2", "e/x"), *((b"", f"e/{n}") for n in range(40))]
+    )
+    assert twice == [True, False, *[True] * 40]
+    assert len(list((tmp_path / "e").iterdir())) == 41
+
+
+@pytest.mark.skipif(not disk_batch.supported(), reason="no sync of a whole file system here")
+def test_many_files_follow_no_link_out_of_the_root(tmp_path):
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for directory in (root / "inside", outside):
+        directory.mkdir(parents=True)
+    storage = LocalStorage(root)
+    (root / "astray").symlink_to(outside)
+    (root / "within").symlink_to(root / "inside")
+    with pytest.raises(InvalidKeyError, match="'astray' leads out of"):
+        storage.create_all([(b"x", f"{d}/d{n}/x") for d in ("new", "astray") for n in range(40)])
+    assert sorted(path.name for path in root.iterdir()) == ["astray", "inside", "within"]
+    assert list(outside.iterdir()) == []
+    assert all(storage.create_all([(b"x", f"within/d{n}/x") for n in range(40)]))
+    assert len(list((root / "inside").iterdir())) == 40
+
+
+@pytest.mark.skipif(not disk_batch.supported(), reason="no sync of a whole file system here")
+def test_many_files_below_a_file_are_refused_with_its_reason(tmp_path):
+    storage = LocalStorage(tmp_path)
+    storage.write_bytes(b"x", "d")
+    with pytest.raises(StorageError, match="a file and a directory claim the same name"):
+        storage.create_all([(b"x", f"d/{n}/x") for n in range(40)])
 
 
 def test_a_short_write_is_continued(tmp_path, monkeypatch):

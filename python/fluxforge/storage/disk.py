@@ -105,7 +105,7 @@ def sweep_temporaries(root: Path, *, before: float) -> int:
     return removed
 
 
-def write_new(path: Path, pieces: Iterable[bytes | memoryview], *, sync: bool) -> None:
+def write_new(path: str | Path, pieces: Iterable[bytes | memoryview], *, sync: bool) -> None:
     """Write a file that must not exist yet."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _DATA | _BINARY
     fd = os.open(path, flags, 0o666)  # the umask decides, as for any other file
@@ -134,15 +134,15 @@ def publish_replacing(temp: Path, target: Path) -> bool:
     return True
 
 
-def publish_new(temp: Path, target: Path) -> bool:
+def publish_new(temp: str | Path, target: str | Path) -> bool:
     """Give the file its name unless something has it; of many callers one gets True."""
     try:
         if WINDOWS:
-            temp.rename(target)
+            os.rename(temp, target)  # noqa: PTH104 - batches have plain strings
         else:
             os.link(temp, target)
-            temp.unlink()
+            os.unlink(temp)  # noqa: PTH108 - as above
     except FileExistsError:
-        temp.unlink()
+        os.unlink(temp)  # noqa: PTH108 - as above
         return False
     return True

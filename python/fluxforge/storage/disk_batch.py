@@ -16,11 +16,13 @@ import platform
 import re
 import secrets
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Self
 
 from fluxforge.storage import disk
+from fluxforge.storage.disk_directories import Directories
 from fluxforge.storage.keys import TEMP_PREFIX
 
 _REPORTS_ERRORS = (5, 8)
@@ -49,12 +51,15 @@ class Batch:
     """New files on their way; a context that removes what was not published.
 
     Args:
-        root: Directory that exists; the files lie below it.
+        root: Directory that exists, absolute; the files lie below it.
+        check_link: Called with each symbolic link above a file; raises if it leads astray.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str, *, check_link: Callable[[str], None]) -> None:
         self._root = root
-        self._temps: list[tuple[Path, Path]] = []
+        self._directories = Directories(root, check_link=check_link, entered=self._watch)
+        self._prefix = f"{TEMP_PREFIX}{secrets.token_hex(12)}"
+        self._temps: list[tuple[str, str]] = []
         self._file_systems: dict[int, int] = {}
 
     def __enter__(self) -> Self:
@@ -63,22 +68,33 @@ class Batch:
 
     def __exit__(self, *_exception: object) -> None:
         for temporary, _target in self._temps:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
         for fd in self._file_systems.values():
             os.close(fd)
 
-    def add(self, data: bytes | memoryview, target: Path) -> None:
-        """Write a file that will get the target's name."""
-        self._watch(target.parent)
-        temp = target.parent / f"{TEMP_PREFIX}{secrets.token_hex(12)}"
+    def look(self, target: str) -> None:
+        """Check the way to a file that is to be added. Changes nothing."""
+        self._directories.look(os.path.dirname(target))  # noqa: PTH120 - thousands of them
+
+    def add(self, data: bytes | memoryview, target: str) -> bool:
+        """Write a file that will get the target's name, having looked at the way to it.
+
+        Returns:
+            False if something has that name: nothing was written.
+        """
+        directory = os.path.dirname(target)  # noqa: PTH120 - thousands of them
+        if not self._directories.make(directory) and os.path.lexists(target):
+            return False
+        temp = f"{directory}/{self._prefix}{len(self._temps)}"
         self._temps.append((temp, target))
         disk.write_new(temp, [data], sync=False)
+        return True
 
     def publish(self) -> list[bool]:
         """Make everything durable, then name it, and the names durable.
 
         Returns:
-            For each file, as added, whether its name was free; what had it is left alone.
+            For each file, as added, whether its name was still free; what had it is left alone.
         """
         self._sync()
         created = [disk.publish_new(temp, target) for temp, target in self._temps]
@@ -86,9 +102,9 @@ class Batch:
         self._sync()
         return created
 
-    def _watch(self, directory: Path) -> None:
+    def _watch(self, directory: str) -> None:
         # What lies below the root may be another file system, mounted there.
-        device = directory.stat().st_dev
+        device = os.stat(directory).st_dev  # noqa: PTH116 - thousands of them
         if device not in self._file_systems:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
             self._file_systems[device] = os.open(directory, flags)

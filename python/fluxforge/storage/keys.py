@@ -49,7 +49,11 @@ def _fault(key: str) -> str | None:
         (key.startswith("/"), "it is absolute"),
         (_DRIVE.match(key), "it names a drive"),
         ("\\" in key, "it holds a backslash"),
-        (any(unicodedata.category(c) == "Cc" for c in key), "it holds a control character"),
+        (
+            # What is printable holds none, and is nearly always what comes.
+            not key.isprintable() and any(unicodedata.category(c) == "Cc" for c in key),
+            "it holds a control character",
+        ),
         (len(encoded) > MAX_KEY_BYTES, f"it is longer than {MAX_KEY_BYTES} bytes"),
     )
     of_key = (reason for wrong, reason in faults if wrong)

@@ -60,15 +60,17 @@ class LocalStorage(StorageBackend):
         """See StorageBackend. Many share two syncs of the whole file system."""
         if len(objects) < _MANY or not disk_batch.supported():
             return super().create_all(objects)
-        targets = [self._path(key, follow=False) for _, key in objects]
+        root = str(self._root)
+        targets = [f"{root}/{check_key(key)}" for _, key in objects]
         with self._explained("write", f"{len(objects)} objects", writing=True):
             self._prepare(self._root)
-            fresh = [not os.path.lexists(target) for target in targets]
-            with disk_batch.Batch(self._root) as batch:
-                for (data, _), target, new in zip(objects, targets, fresh, strict=True):
-                    if new:
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        batch.add(data, target)
+            with disk_batch.Batch(root, check_link=self._require_link_inside) as batch:
+                for target in targets:  # all of them before the first is written
+                    batch.look(target)
+                fresh = [
+                    batch.add(data, target)
+                    for (data, _), target in zip(objects, targets, strict=True)
+                ]
                 created = iter(batch.publish())
         return [new and next(created) for new in fresh]
 
@@ -262,6 +264,10 @@ class LocalStorage(StorageBackend):
             raise InvalidKeyError(
                 f"{key!r} leads out of {self._root} through a symbolic link; it is not followed"
             )
+
+    def _require_link_inside(self, link: str) -> None:
+        target = Path(link)
+        self._require_inside(target, target.relative_to(self._root).as_posix())
 
     def _contains(self, target: Path) -> bool:
         # Path.resolve() raises on a circle of links; realpath leaves it to the call that opens.
