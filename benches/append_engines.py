@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from fluxforge.storage import LocalStorage
 _TICK_NS = 1_000_000
 _ALWAYS = 1_000  # frames that a burst holds at rate 0
 _SAMPLES = 20_000
+_PATIENCE = 0.002  # between two looks; shorter, and looking is what is measured
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,23 @@ class Run:
     offered: int  # frames that were due; at rate 0, those that were taken
     frames: int  # taken while they were offered; all of them durable at the end
     took: int  # until the last was durable
-    cpu: int  # of the whole process, also of the loop that offers
+    user: int  # CPU time of the whole process, also of the loop that offers
+    system: int  # and what the kernel took for it
     lag: tuple[int, int, int]  # p50, p99, p99.9
     bytes: int = 0
     groups: int = 0
     dropped: int = 0
     sync: tuple[int, int, int] = (0, 0, 0)  # of the sync alone
+
+    @property
+    def cpu(self) -> int:
+        return self.user + self.system
+
+
+def _cpu() -> tuple[int, int]:
+    """User and system time of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return int(used.ru_utime * 1e9), int(used.ru_stime * 1e9)
 
 
 class Feed:
@@ -50,12 +63,15 @@ class Feed:
         self.rate = rate
         self.burst = rate // 1000 or _ALWAYS
         self._window = int(seconds * 1e9)
-        self.cpu, self.wall, self.start = (
-            time.process_time_ns(), time.time_ns(), time.perf_counter_ns(),
-        )  # fmt: skip
+        self._cpu, self.wall, self.start = _cpu(), time.time_ns(), time.perf_counter_ns()
 
     def now(self) -> int:
         return time.perf_counter_ns() - self.start
+
+    def cpu(self) -> tuple[int, int]:
+        """User and system time since the start."""
+        (user, system), (user_before, system_before) = _cpu(), self._cpu
+        return user - user_before, system - system_before
 
     def is_over(self) -> bool:
         return self.now() >= self._window
@@ -75,7 +91,7 @@ class Feed:
 
     def result(self, taken: int, syncs: list[tuple[int, int]]) -> Run:
         """Of an engine that noted after each sync how many frames are durable, and when."""
-        took, cpu = self.now(), time.process_time_ns() - self.cpu
+        took, cpu = self.now(), self.cpu()
         durable = [frames for frames, _ in syncs]
         lags = []
         for frame in range(0, taken, taken // _SAMPLES + 1):
@@ -83,7 +99,7 @@ class Feed:
             before = syncs[at - 1][1] if at else 0
             lags.append(syncs[at][1] - (self.due(frame) if self.rate else before))
         lags.sort()
-        return Run(self.offered(taken), taken, took, cpu, _quantiles(lags))
+        return Run(self.offered(taken), taken, took, *cpu, _quantiles(lags))
 
     def offered(self, taken: int) -> int:
         return self._window // _TICK_NS * self.burst if self.rate else taken
@@ -109,13 +125,13 @@ def open_log_writer(scratch: Path, *, min_free_mb: float = 0) -> LogWriter:
 
 def wait_until_durable(writer: LogWriter, position: int) -> None:
     while writer.durable_position < position:
-        time.sleep(0.0002)
+        time.sleep(_PATIENCE)
 
 
 def _counted(writer: LogWriter, position: int) -> WriterStats:
     """The counters once a position is in them: they follow the durable position."""
     while (stats := writer.stats()).frames < position:
-        time.sleep(0.0002)
+        time.sleep(_PATIENCE)
     return stats
 
 
@@ -136,10 +152,10 @@ def log_writer(scratch: Path, frames: list[bytes], rate: int, seconds: float) ->
                 for frame in frames[at : at + come]:
                     position = append(frame, capture_ns=capture_ns, conn="c1")
             except QueueFullError:
-                time.sleep(0.0005)
+                time.sleep(_PATIENCE)
             taken = position - first
         wait_until_durable(writer, position)
-        took, cpu = feed.now(), time.process_time_ns() - feed.cpu
+        took, (user, system) = feed.now(), feed.cpu()
         stats = _counted(writer, position)
         if stats.frames != position:
             raise SystemExit(f"{position} frames were taken, {stats.frames} are durable")
@@ -147,7 +163,8 @@ def log_writer(scratch: Path, frames: list[bytes], rate: int, seconds: float) ->
         offered=feed.offered(taken),
         frames=taken,
         took=took,
-        cpu=cpu,
+        user=user,
+        system=system,
         lag=(stats.lag_p50_ns, stats.lag_p99_ns, stats.lag_p999_ns),
         bytes=stats.bytes - before.bytes,
         groups=stats.groups - before.groups,

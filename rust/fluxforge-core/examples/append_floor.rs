@@ -41,7 +41,18 @@ fn main() {
     }
 }
 
-/// Nanoseconds that this process, which has one thread, has computed.
+/// How often a second the kernel counts a process's user and system time.
+const HERTZ: u64 = 100;
+
+/// Nanoseconds of user and of system time, of this process, which has one thread.
+fn user_and_system_ns() -> [u64; 2] {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    let ticks = |at| fields.split_whitespace().nth(at)?.parse::<u64>().ok();
+    [11, 12].map(|at| ticks(at).expect("a count") * (1_000_000_000 / HERTZ))
+}
+
+/// Nanoseconds that this process has computed.
 fn cpu_ns() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
     let nanos = stat.split(' ').next().and_then(|n| n.parse().ok());
@@ -65,7 +76,7 @@ fn pace(frames: &[u8], mut file: File, rate: u64, seconds: Duration, group: usiz
     let (mut lags, mut syncs) = (Vec::new(), Vec::new());
     let (mut taken, mut bytes) = (0, 0);
     let mut lines = Vec::with_capacity(2 * group);
-    let cpu_before = cpu_ns();
+    let before = user_and_system_ns();
     let start = Instant::now();
     loop {
         let now = start.elapsed();
@@ -101,10 +112,12 @@ fn pace(frames: &[u8], mut file: File, rate: u64, seconds: Duration, group: usiz
             _ => durable - at / per_tick * nanos(TICK),
         }));
     }
-    let (took, cpu) = (nanos(start.elapsed()), cpu_ns() - cpu_before);
+    let took = nanos(start.elapsed());
+    let after = user_and_system_ns();
+    let [user, system] = [0, 1].map(|at| after[at] - before[at]);
     let (groups, lag, sync) = (syncs.len(), quantiles(lags), quantiles(syncs));
     format!(
-        r#"{{"frames":{taken},"bytes":{bytes},"groups":{groups},"took":{took},"cpu":{cpu},"lag":{lag},"sync":{sync}}}"#
+        r#"{{"frames":{taken},"bytes":{bytes},"groups":{groups},"took":{took},"user":{user},"system":{system},"lag":{lag},"sync":{sync}}}"#
     )
 }
 

@@ -131,6 +131,10 @@ impl Queue {
     }
 
     fn record_lost(&mut self) {
+        if self.lost.is_empty() {
+            // Each append comes by here, with the lock held.
+            return;
+        }
         for lost in std::mem::take(&mut self.lost) {
             let Lost {
                 conn,

@@ -9,22 +9,20 @@ pub fn push_timestamp(out: &mut Vec<u8>, unix_ns: i64) {
     let (year, month, day) = civil_from_days(seconds.div_euclid(S_PER_DAY));
     let of_day = seconds.rem_euclid(S_PER_DAY);
     let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    put::<0, 4>(&mut text, year);
-    put::<5, 7>(&mut text, month);
-    put::<8, 10>(&mut text, day);
-    put::<11, 13>(&mut text, of_day / 3600);
-    put::<14, 16>(&mut text, of_day / 60 % 60);
-    put::<17, 19>(&mut text, of_day % 60);
-    put::<20, 29>(&mut text, unix_ns.rem_euclid(NS_PER_S));
+    put(&mut text[0..4], year);
+    put(&mut text[5..7], month);
+    put(&mut text[8..10], day);
+    put(&mut text[11..13], of_day / 3600);
+    put(&mut text[14..16], of_day / 60 % 60);
+    put(&mut text[17..19], of_day % 60);
+    put(&mut text[20..29], unix_ns.rem_euclid(NS_PER_S));
     out.extend_from_slice(&text);
 }
 
-/// Writes a number of so many digits. Once a frame: known places and half the width make it cheap.
-#[inline]
-fn put<const FROM: usize, const TO: usize>(text: &mut [u8; 30], value: i64) {
-    let mut value = u32::try_from(value).unwrap_or(0);
-    for digit in text[FROM..TO].iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
+fn put(digits: &mut [u8], mut value: i64) {
+    for digit in digits.iter_mut().rev() {
+        // The remainder is below ten.
+        *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
         value /= 10;
     }
 }
