@@ -38,7 +38,7 @@ class Fault(Enum):
     STALL = auto()  # the server does it, and no answer comes while anyone waits
     STALL_DOWN = auto()  # the answer stops in the middle of its body
     RESET_DOWN = auto()  # reset in the middle of the answer's body
-    FLIP_DOWN = auto()  # one bit of the answer's body is another
+    FLIP_DOWN = auto()  # one bit of the answer's body is another, unless it is XML (see TLS)
 
 
 @dataclass
@@ -226,7 +226,7 @@ class ChaosProxy:
             await _until_gone(client)
 
         then = {Fault.RESET_DOWN: _raise_reset, Fault.STALL_DOWN: stall}.get(fault)
-        flip = fault is Fault.FLIP_DOWN
+        flip = fault is Fault.FLIP_DOWN and "xml" not in answer.header("content-type")
         await self._body(server.reader, client.writer, answer.length, flip=flip, then=then)
 
     async def _body(self, source, sink, length: int, *, flip: bool, then) -> None:

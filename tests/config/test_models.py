@@ -125,3 +125,9 @@ def test_a_configuration_is_a_value():
     assert pickle.loads(pickle.dumps(one)) == one
     with pytest.raises(ValidationError):
         one.storage.base_dir = "elsewhere"
+
+
+def test_a_single_worker_is_one():
+    with pytest.raises(ValidationError, match=r"must be false with etl\.workers: 2"):
+        FluxForgeConfig.model_validate({"etl": {"workers": 2, "single_worker": True}})
+    FluxForgeConfig.model_validate({"etl": {"workers": 1, "single_worker": True}})

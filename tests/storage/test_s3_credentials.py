@@ -62,6 +62,15 @@ def test_iam_role_vs_explicit_credentials(radosgw, monkeypatch):
             radosgw.storage(**NONE, bucket=bucket).create_new(b"", "x")
 
 
+def test_an_address_from_the_environment_is_treated_as_a_configured_one(radosgw, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", radosgw.endpoint)
+    storage = radosgw.storage(endpoint_url=None)
+    assert writes_and_reads(storage)
+    settings = storage._client.meta.config
+    assert settings.request_checksum_calculation == "when_required"
+    assert settings.s3["payload_signing_enabled"]
+
+
 def test_a_session_token_goes_along(moto, monkeypatch, tmp_path):
     def tokens_sent(storage) -> set[str | None]:
         seen = set()

@@ -315,6 +315,13 @@ class ETLConfig(_Section):
         description="never more than one ETL here: allow a store that can't tell two apart",
     )
 
+    @field_validator("single_worker")
+    @classmethod
+    def _one_is_one(cls, single: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  # pydantic's
+        if single and info.data.get("workers", 1) > 1:
+            raise ValueError(f"must be false with etl.workers: {info.data['workers']}")
+        return single
+
     @field_validator("compression_level")
     @classmethod
     def _level_fits(cls, level: int | None, info: ValidationInfo) -> int | None:

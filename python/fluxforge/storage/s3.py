@@ -32,7 +32,7 @@ from fluxforge.errors import ObjectNotFoundError, StorageError
 from fluxforge.storage import s3_reading
 from fluxforge.storage.base import LIBRARIES, Library, StorageBackend
 from fluxforge.storage.keys import check_directory, check_key, is_valid_key
-from fluxforge.storage.s3_access import MULTIPART_THREADS, S3Access
+from fluxforge.storage.s3_access import MULTIPART_THREADS, S3Access, is_aws
 from fluxforge.storage.s3_ages import abort_uploads, answered_at
 from fluxforge.storage.s3_errors import NOT_FOUND, explain, status_of
 from fluxforge.storage.s3_fingerprint import Fingerprint
@@ -127,7 +127,7 @@ class S3Storage(StorageBackend):
         with _opened(local_path) as stream, self._explained("write", path):
             fingerprint = Fingerprint.of_file(stream, _size(stream))
             extra: dict[str, Any] = {"Metadata": fingerprint.metadata()}
-            if self._access.is_aws:
+            if is_aws(self._client):
                 extra["ChecksumAlgorithm"] = "CRC32C"
             stream.seek(0)
             self._client.upload_fileobj(
@@ -171,7 +171,7 @@ class S3Storage(StorageBackend):
             key=key,
             body=body,
             fingerprint=fingerprint,
-            checksum_header=self._access.is_aws,
+            checksum_header=is_aws(self._client),
             sleep=self._sleep,
         )
 

@@ -44,19 +44,21 @@ class S3Access:
     aws_session_token: str | None = field(default=None, repr=False)
     profile: str | None = None
 
-    @property
-    def is_aws(self) -> bool:
-        """Whether AWS itself is asked, and so every header of S3 is understood."""
-        return self.endpoint_url is None
-
     def client(self, config: Config | None) -> S3Client:
         """Make a client. A session of its own: boto3's default session is not thread-safe."""
-        settings = _CLIENT if self.is_aws else _CLIENT.merge(_CUSTOM_ENDPOINT)
-        return self._session().client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            config=settings if config is None else settings.merge(config),
-        )
+        session = self._session()
+
+        def make(settings: Config) -> S3Client:
+            return session.client(
+                "s3",
+                endpoint_url=self.endpoint_url,
+                config=settings if config is None else settings.merge(config),
+            )
+
+        if self.endpoint_url is None and is_aws(made := make(_CLIENT)):
+            return made
+        # Also where the environment or a profile names the address.
+        return make(_CLIENT.merge(_CUSTOM_ENDPOINT))
 
     def options(self, library: Library) -> dict[str, Any]:
         """Return what a library needs to open the same bucket; see S3Storage."""
@@ -126,6 +128,12 @@ class S3Access:
             return None, None, None
         frozen = found.get_frozen_credentials()
         return frozen.access_key, frozen.secret_key, frozen.token
+
+
+def is_aws(client: S3Client) -> bool:
+    """Say whether AWS itself is asked, which understands every header of S3."""
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _set(options: dict[str, Any]) -> dict[str, Any]:
