@@ -113,7 +113,7 @@ impl Books {
             seen: super::envelope::Seen::default(),
         };
         let read = if utf8 || std::str::from_utf8(placed.bytes).is_ok() {
-            line.read(Scanner::within(placed.ahead, placed.bytes.len()))
+            line.read(&Scanner::within(placed.ahead, placed.bytes.len()))
         } else {
             Err(Fault::new("not UTF-8"))
         };

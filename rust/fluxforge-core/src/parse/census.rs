@@ -68,6 +68,11 @@ impl Census {
         self.odd.clear();
     }
 
+    /// Whether the frame has shown nothing that counts so far.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.unknown.is_empty() && self.odd.is_empty()
+    }
+
     /// Looks at a known key's value, which begins where the scanner is.
     #[inline]
     pub(crate) fn look(&mut self, level: &Level, index: usize, scanner: &Scanner<'_>) {

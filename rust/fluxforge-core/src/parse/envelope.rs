@@ -17,6 +17,7 @@ use super::frame::{self, Outcome};
 use super::hints::{Key, once};
 use super::partition::Origin;
 use super::scan::{Scanner, Text};
+use super::shapes::LineShape;
 use super::sink::Sink;
 use super::time::{self, Clock};
 use super::value;
@@ -55,8 +56,36 @@ pub(crate) struct Line<'p> {
 }
 
 impl Line<'_> {
-    /// Reads a whole line of valid UTF-8, at whose beginning the scanner is. What the frame adds counts once the sink keeps it.
-    pub(crate) fn read(&mut self, mut scanner: Scanner<'_>) -> Result<Content, Fault> {
+    /// Reads a whole line of valid UTF-8, at whose beginning the scanner is. What the frame adds
+    /// counts once the sink keeps it.
+    #[inline]
+    pub(crate) fn read(&mut self, scanner: &Scanner<'_>) -> Result<Content, Fault> {
+        match self.read_quick(scanner) {
+            Some(Ok(content)) => return Ok(content),
+            Some(Err(_)) => self.again(),
+            None => {}
+        }
+        let read = self.read_any(scanner.clone());
+        if read.is_ok() || !self.sink.shape_used {
+            return read;
+        }
+        // Why a line is bad says the general way alone.
+        self.again();
+        self.sink.by_shape = false;
+        let read = self.read_any(scanner.clone());
+        self.sink.by_shape = true;
+        read
+    }
+
+    /// Makes the line begin anew, as if nothing of it had been read.
+    #[cold]
+    fn again(&mut self) {
+        self.sink.undo();
+        self.sink.begin();
+        self.seen = Seen::default();
+    }
+
+    fn read_any(&mut self, mut scanner: Scanner<'_>) -> Result<Content, Fault> {
         let level = &self.plan.envelope;
         let mut data_at = None;
         let mut raw: Option<Text<'_>> = None;
@@ -69,9 +98,12 @@ impl Line<'_> {
                     once(&mut seen, index, level)?;
                     match index {
                         CAPTURE_TS => {
+                            scanner.whitespace();
+                            let start = scanner.pos();
                             let clock = &mut self.sink.clocks.capture;
                             self.seen.capture_ns =
                                 Some(capture_ns(&mut scanner, &self.plan.capture, clock)?);
+                            self.sink.found.capture = Some(start..scanner.pos());
                         }
                         CONN => {
                             let conn = value::text_or_null(&mut scanner, "conn")?;
@@ -106,6 +138,9 @@ impl Line<'_> {
             return Ok(Content::Event);
         }
         if let Some(outcome) = outcome {
+            if outcome == Outcome::Rows && self.sink.census.is_quiet() {
+                self.learn(&scanner, origin.conn);
+            }
             return Ok(Content::Frame(outcome));
         }
         if let Some(at) = data_at {
@@ -114,6 +149,16 @@ impl Line<'_> {
         }
         let text = raw.ok_or_else(|| Fault::new("raw is null"))?;
         self.raw(text, contents == 1 << RAW_B64, origin)
+    }
+
+    /// Learns the shape of a good line, whose values have been read where they stand.
+    #[cold]
+    fn learn(&mut self, scanner: &Scanner<'_>, conn: i32) {
+        let sink = &mut *self.sink;
+        let (text, end) = scanner.whole();
+        if let Some(shape) = LineShape::of(&text[..end], &sink.found, conn, &sink.channel) {
+            sink.line_shapes.learn(shape);
+        }
     }
 
     fn conn(&mut self, text: Option<Text<'_>>) -> Result<i32, Fault> {
@@ -126,7 +171,7 @@ impl Line<'_> {
         code.ok_or_else(|| Fault::new("more connections than a dictionary holds"))
     }
 
-    fn origin(&mut self) -> Result<Origin, Fault> {
+    pub(crate) fn origin(&mut self) -> Result<Origin, Fault> {
         let capture_ns = self.seen.capture_ns;
         let capture_ns = capture_ns.ok_or_else(|| Fault::new("capture_ts is missing"))?;
         let conn = match self.seen.conn {

@@ -57,10 +57,15 @@ pub(crate) fn read(
                 match level.fields[index].action {
                     Action::Route => head.route = value::text_or_null(scanner, "the channel")?,
                     Action::Unrouted => head.unrouted = value::text_or_other(scanner)?,
-                    Action::Timestamp => head.timestamp = Some(value::passed(scanner)?),
+                    Action::Timestamp => {
+                        let at = value::passed(scanner)?;
+                        head.timestamp = Some(at);
+                        sink.found.server_time = Some(at..scanner.pos());
+                    }
                     Action::Sequence => {
                         let at = value::passed(scanner)?;
                         head.sequence = Some(at);
+                        sink.found.sequence = Some(at..scanner.pos());
                         sink.sequence = read_sequence(plan, scanner, at).unwrap_or(None);
                     }
                     Action::Rows if seen & level.needed == level.needed && head.route.is_some() => {
@@ -121,12 +126,15 @@ fn route<'a>(
         read_sequence(plan, source, at)?;
     }
     let mut rows = Rows::new(plan, table, sink, origin);
-    rows.head(source, head, name)?;
+    rows.head(source, head)?;
     let mut scanner = source.at(at.unwrap_or_default());
     if at.is_some() {
         rows.array(&mut scanner, 0)?;
     }
     rows.finish()?;
+    if let Some(at) = at {
+        sink.found.rows = Some((at..scanner.pos(), table));
+    }
     Ok((Outcome::Rows, scanner.pos()))
 }
 

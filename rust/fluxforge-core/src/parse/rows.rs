@@ -1,5 +1,7 @@
 //! Below the frame's own level: events, and in them the objects that become rows.
 
+mod event;
+
 use super::column::Cell;
 use super::fault::Fault;
 use super::frame::Head;
@@ -64,23 +66,28 @@ impl<'a, 's> Rows<'a, 's> {
     }
 
     /// Fills in what the frame's own level says.
-    pub(crate) fn head(
-        &mut self,
-        source: &Scanner<'a>,
-        head: &Head<'a>,
-        route: &[u8],
-    ) -> Result<(), Fault> {
-        if let Some(at) = head.timestamp {
-            let column = &self.table.columns[SERVER_TS];
-            let clock = &mut self.sink.clocks.server;
-            self.sink.common[SERVER_TS] = value::timestamp(&mut source.at(at), column, clock)?;
-        }
+    pub(crate) fn head(&mut self, source: &Scanner<'a>, head: &Head<'a>) -> Result<(), Fault> {
+        let column = &self.table.columns[SERVER_TS];
+        let clock = &mut self.sink.clocks.server;
+        let server_ts = match head.timestamp {
+            Some(at) => value::timestamp(&mut source.at(at), column, clock)?,
+            None => Cell::Null,
+        };
+        self.routed(server_ts)
+    }
+
+    /// Fills in what is known of the frame; its channel and sequence number the sink knows.
+    pub(crate) fn routed(&mut self, server_ts: Cell) -> Result<(), Fault> {
+        self.sink.common[SERVER_TS] = server_ts;
         if let Some(sequence) = self.sink.sequence {
             self.sink.common[SEQUENCE_NUM] = Cell::Int(sequence);
         }
         for (index, column) in self.table.columns.iter().enumerate() {
             if column.is_route {
-                self.sink.common[index] = Cell::Code(self.sink.intern(self.index, index, route)?);
+                let channel = std::mem::take(&mut self.sink.channel);
+                let code = self.sink.intern(self.index, index, &channel);
+                self.sink.channel = channel;
+                self.sink.common[index] = Cell::Code(code?);
             }
         }
         Ok(())
@@ -94,7 +101,12 @@ impl<'a, 's> Rows<'a, 's> {
         let mut more = scanner.open(b'[', b']', "an array")?;
         let rows = depth + 1 == self.table.levels.len();
         while more {
-            if !(rows && self.take(scanner)?) {
+            let quick = if rows {
+                self.take(scanner)?
+            } else {
+                self.event(scanner, depth)?
+            };
+            if !quick {
                 self.object(scanner, depth)?;
             }
             more = scanner.more(b']')?;
@@ -138,6 +150,9 @@ impl<'a, 's> Rows<'a, 's> {
     fn object(&mut self, scanner: &mut Scanner<'a>, depth: usize) -> Result<(), Fault> {
         let level = &self.table.levels[depth];
         let mut rows_at = None;
+        scanner.whitespace();
+        let begin = scanner.pos();
+        let (mut product_place, mut rows_place) = (None, None);
         let (mut seen, mut after) = (0, 0);
         let rows = depth + 1 == self.table.levels.len();
         if rows {
@@ -155,11 +170,16 @@ impl<'a, 's> Rows<'a, 's> {
                     match level.fields[index].action {
                         Action::Column(column) => self.column(scanner, column)?,
                         Action::Product => {
+                            scanner.whitespace();
+                            let start = scanner.pos();
                             self.product = value::text_or_null(scanner, "product_id")?;
                             self.place = None;
+                            product_place = Some(start..scanner.pos());
                         }
                         Action::Rows if seen & level.needed == level.needed => {
+                            let start = scanner.pos();
                             self.array(scanner, depth + 1)?;
+                            rows_place = Some(start..scanner.pos());
                         }
                         Action::Rows => rows_at = Some(value::passed(scanner)?),
                         _ => _ = scanner.skip_value()?,
@@ -182,6 +202,12 @@ impl<'a, 's> Rows<'a, 's> {
         if rows {
             self.sink.templates[self.index].saw(self.table, level, &self.sink.order);
             return self.row();
+        }
+        if let Some(rows) = rows_place
+            && depth + 2 == self.table.levels.len()
+            && self.sink.census.is_quiet()
+        {
+            self.learn_event(level, scanner, begin, product_place.as_ref(), &rows);
         }
         self.finish()
     }

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::hints::Hints;
 use super::partition::Partitions;
 use super::repeat::Repeat;
+use super::shapes::{EventShape, Found, Known, LineShape};
 use super::stage::Lane;
 use super::template::Template;
 use super::time::Clock;
@@ -35,6 +36,14 @@ pub(crate) struct Sink {
     pub(crate) templates: Vec<Template>,
     /// The keys of the row under way, as they come.
     pub(crate) order: Vec<usize>,
+    pub(crate) line_shapes: Known<LineShape>,
+    /// Per table.
+    pub(crate) event_shapes: Vec<Known<EventShape>>,
+    /// Whether shapes may be used, and whether one was, in the line under way.
+    pub(crate) by_shape: bool,
+    pub(crate) shape_used: bool,
+    /// Where the line's values are.
+    pub(crate) found: Found,
     interned: Vec<(usize, usize)>,
 }
 
@@ -63,6 +72,11 @@ impl Sink {
             clocks: Clocks::default(),
             templates: plan.tables.iter().map(Template::declared).collect(),
             order: Vec::new(),
+            line_shapes: Known::default(),
+            event_shapes: plan.tables.iter().map(|_| Known::default()).collect(),
+            by_shape: true,
+            shape_used: false,
+            found: Found::default(),
             interned: Vec::new(),
         }
     }
@@ -72,6 +86,8 @@ impl Sink {
         self.channel.clear();
         self.sequence = None;
         self.census.begin();
+        self.shape_used = false;
+        self.found = Found::default();
     }
 
     /// The number of a dictionary column's text.
@@ -106,6 +122,8 @@ impl Sink {
     pub(crate) fn undo(&mut self) {
         self.partitions.undo();
         while let Some((table, column)) = self.interned.pop() {
+            // They may say its number.
+            self.event_shapes[table].clear();
             self.dictionaries[table][column].forget_last();
         }
     }
