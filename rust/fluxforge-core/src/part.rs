@@ -30,7 +30,7 @@ use parquet::basic::{GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use pages::Compressor;
 use schema::Layouts;
@@ -166,7 +166,7 @@ fn encode(
     }
     let data = file.into_inner()?;
     Ok(Part {
-        xxh3: xxh3_64(&data),
+        xxh3: XxHash3_64::oneshot(&data),
         data,
     })
 }

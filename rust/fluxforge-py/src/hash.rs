@@ -2,18 +2,18 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use fluxforge_core::segment;
 use pyo3::prelude::*;
-use xxhash_rust::xxh3::Xxh3Default;
 
 /// Streaming XXH3-64.
 #[pyclass(frozen, module = "fluxforge._native")]
-pub(crate) struct Xxh3(Mutex<Box<Xxh3Default>>);
+pub(crate) struct Xxh3(Mutex<segment::Xxh3>);
 
 #[pymethods]
 impl Xxh3 {
     #[new]
     fn new() -> Self {
-        Self(Mutex::new(Box::new(Xxh3Default::new())))
+        Self(Mutex::new(segment::Xxh3::new()))
     }
 
     fn update(&self, py: Python<'_>, data: &[u8]) {

@@ -11,14 +11,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
-
 use super::books::{Books, Placed};
 use super::parsed::{ParsedSegment, PartitionRows, finish_rows};
 use super::rejects::Leaving;
 use super::stretch::Stretch;
 use super::structure::{self, CHECKPOINT, HEADER, NewerFormat, SEAL, SegmentHeader};
 use crate::schema::plan::Plan;
+use crate::segment::Xxh3;
 
 /// A group holds at most 1 MiB, or one frame of at most 64 MiB, which escapes can make sixfold.
 /// What is longer has lost its checkpoints and is read like a segment that never had any.
@@ -44,7 +43,7 @@ pub struct SegmentParser {
     /// Bytes that still wait for their line's or group's end, and how far they were looked through.
     carry: Vec<u8>,
     scanned: usize,
-    hash: Box<Xxh3Default>,
+    hash: Xxh3,
     bytes: u64,
     lines: u64,
     chain: Chain,
@@ -92,7 +91,7 @@ impl SegmentParser {
             mode: Mode::Start,
             carry: Vec::new(),
             scanned: 0,
-            hash: Box::new(Xxh3Default::new()),
+            hash: Xxh3::new(),
             bytes: 0,
             lines: 0,
             chain: Chain {
@@ -370,7 +369,8 @@ impl SegmentParser {
 
     fn take_block(&mut self, bytes: &[u8], distrust: Option<&str>) {
         self.hash.update(bytes);
-        let utf8 = std::str::from_utf8(bytes).is_ok();
+        // Nearly always it is plain ASCII, which is quicker to see.
+        let utf8 = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
         let mut at = 0;
         while let Some(end) = line_end(bytes, at, true) {
             let line = &bytes[at..end];

@@ -1,10 +1,13 @@
 //! XXH3-64 over a segment's bytes, as they come.
 
 use std::fmt;
+use std::hash::Hasher as _;
+
+use twox_hash::xxhash3_64::Hasher;
 
 /// Streaming XXH3-64.
 #[derive(Clone, Default)]
-pub struct Xxh3(Box<xxhash_rust::xxh3::Xxh3Default>);
+pub struct Xxh3(Box<Hasher>);
 
 impl Xxh3 {
     /// Over nothing yet.
@@ -14,12 +17,12 @@ impl Xxh3 {
 
     /// Goes on over more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.0.write(bytes);
     }
 
     /// The hash so far.
     pub fn digest(&self) -> u64 {
-        self.0.digest()
+        self.0.finish()
     }
 }
 
