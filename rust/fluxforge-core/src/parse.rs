@@ -16,6 +16,7 @@
 //! object; a frame becomes all of its rows or a reject; the result depends on the bytes alone, not
 //! on how they were cut into pieces.
 
+mod board;
 mod books;
 pub mod census;
 mod column;
@@ -26,6 +27,7 @@ mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hints;
+mod merge;
 mod number;
 mod parsed;
 mod parser;

@@ -33,12 +33,11 @@ impl SegmentParser {
                 return Err(PyValueError::new_err(message));
             }
         };
-        // One thread parses whatever is asked for: the result must not depend on it anyway.
         if threads == 0 {
             return Err(PyValueError::new_err("threads must be at least 1"));
         }
         let plan = Plan::compile(feed, numbers).map_err(|e| FeedError::new_err(e.to_string()))?;
-        let mut parser = parse::SegmentParser::new(Arc::new(plan));
+        let mut parser = parse::SegmentParser::new(Arc::new(plan)).with_threads(threads);
         if let Some(bytes) = stretch {
             parser = parser.in_stretches(bytes);
         }

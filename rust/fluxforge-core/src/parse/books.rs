@@ -10,6 +10,7 @@ use super::frame::Outcome;
 use super::scan::Scanner;
 use super::sequence::ConnectionSequence;
 use super::sink::Sink;
+use super::structure::{CHECKPOINT, SEAL};
 use crate::schema::plan::Plan;
 
 /// frames = parsed + the sum of ignored + rejected.
@@ -55,14 +56,29 @@ pub struct Reject {
     pub data: Box<[u8]>,
 }
 
+/// Whole lines that follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    /// The lines and what follows them, as far as it is at hand…
+    pub(crate) text: &'a [u8],
+    /// …and how many bytes the lines are.
+    pub(crate) length: usize,
+    /// Where they begin in the segment.
+    pub(crate) offset: u64,
+    /// Why their bytes cannot be believed.
+    pub(crate) distrust: Option<&'static str>,
+    /// Whether the segment's first line is a header.
+    pub(crate) headed: bool,
+}
+
 /// A line and its place.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Placed<'a> {
-    pub(crate) bytes: &'a [u8],
+struct Placed<'a> {
+    bytes: &'a [u8],
     /// The line and what follows it, as far as it is at hand.
-    pub(crate) ahead: &'a [u8],
-    pub(crate) line: u64,
-    pub(crate) offset: u64,
+    ahead: &'a [u8],
+    line: u64,
+    offset: u64,
 }
 
 /// Takes lines, keeps the books.
@@ -76,12 +92,23 @@ pub(crate) struct Books {
     pub(crate) balance: Balance,
     pub(crate) rejects: Vec<Reject>,
     pub(crate) events: Vec<Box<[u8]>>,
-    ignored: Vec<u64>,
+    pub(crate) ignored: Vec<u64>,
+    /// Lines of any kind.
+    pub(crate) lines: u64,
+    /// How many frames there were where a proof said how many there should be. Of a part of the
+    /// segment it is known only when it is added to what came before.
+    pub(crate) counts: Vec<(u64, u64)>,
+    pub(crate) is_part: bool,
+    agree: bool,
 }
 
 impl Books {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
+            lines: 0,
+            counts: Vec::new(),
+            is_part: false,
+            agree: true,
             sink: Sink::new(plan),
             conns: Dictionary::default(),
             connections: Vec::new(),
@@ -93,15 +120,58 @@ impl Books {
         }
     }
 
+    /// Takes lines. What holds no record is known by its beginning: without a header, proofs prove
+    /// nothing, but they are no frames either.
+    pub(crate) fn take(&mut self, plan: &Plan, lines: &Lines<'_>) {
+        let bytes = &lines.text[..lines.length];
+        // Nearly always it is plain ASCII, which is quicker to see.
+        let utf8 = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = &rest[..length];
+            self.lines += 1;
+            let offset = lines.offset + at as u64;
+            let is_header = offset == 0 && lines.headed;
+            if !is_header && !line.starts_with(CHECKPOINT) && !line.starts_with(SEAL) {
+                let placed = Placed {
+                    bytes: line,
+                    ahead: &lines.text[at..],
+                    line: self.lines,
+                    offset,
+                };
+                self.line(plan, placed, utf8, lines.distrust);
+            }
+            at += length + 1;
+        }
+    }
+
+    /// Passes a line that is a proof; it may say how many frames there were.
+    pub(crate) fn pass(&mut self, frames: Option<u64>) {
+        self.lines += 1;
+        match frames {
+            Some(told) if self.is_part => self.counts.push((self.balance.frames, told)),
+            Some(told) => self.agree &= told == self.balance.frames,
+            None => {}
+        }
+    }
+
+    /// As [`Self::pass`] of what a part noted, with what came before it.
+    pub(crate) fn pass_counts(&mut self, counts: &[(u64, u64)]) {
+        let before = self.balance.frames;
+        let agrees = |(counted, told): &(u64, u64)| before + counted == *told;
+        self.agree &= counts.iter().all(agrees);
+    }
+
+    /// Whether there were as many frames as all proofs said.
+    pub(crate) fn agree(&self) -> bool {
+        self.agree
+    }
+
     /// Takes a line that is a frame or an event. `distrust` says why its bytes cannot be believed.
     #[inline]
-    pub(crate) fn line(
-        &mut self,
-        plan: &Plan,
-        placed: Placed<'_>,
-        utf8: bool,
-        distrust: Option<&str>,
-    ) {
+    fn line(&mut self, plan: &Plan, placed: Placed<'_>, utf8: bool, distrust: Option<&str>) {
         // Four thousand million frames do not fit a segment; the last number then repeats.
         let record = u32::try_from(self.balance.frames).unwrap_or(u32::MAX);
         self.sink.begin();
@@ -143,17 +213,23 @@ impl Books {
 
     #[inline]
     fn observe(&mut self, conn: i32, capture_ns: i64, record: u32) {
+        let place = self.place_of(conn, capture_ns);
+        self.connections[place].observe(self.sink.sequence, capture_ns, record);
+    }
+
+    /// Where the connection's sequence is, begun if it is new.
+    #[inline]
+    pub(crate) fn place_of(&mut self, conn: i32, capture_ns: i64) -> usize {
         let code = usize::try_from(conn).unwrap_or_default();
         if code >= self.places.len() {
             self.places.resize(code + 1, None);
         }
-        let place = *self.places[code].get_or_insert_with(|| {
+        *self.places[code].get_or_insert_with(|| {
             let name = &self.conns.values()[code];
-            self.connections
-                .push(ConnectionSequence::new(name, capture_ns));
+            let connection = ConnectionSequence::new(name, capture_ns, self.is_part);
+            self.connections.push(connection);
             self.connections.len() - 1
-        });
-        self.connections[place].observe(self.sink.sequence, capture_ns, record);
+        })
     }
 
     #[cold]
@@ -167,6 +243,14 @@ impl Books {
             reason: fault.into_reason(),
             data: placed.bytes.into(),
         });
+    }
+
+    /// For a part of the segment.
+    pub(crate) fn part(plan: &Plan) -> Self {
+        Self {
+            is_part: true,
+            ..Self::new(plan)
+        }
     }
 
     /// The balance with its names filled in.

@@ -150,6 +150,31 @@ impl Census {
         }
     }
 
+    /// Whether a part's counts can be added as if they had been counted here: as long as no channel
+    /// has had too many unknown keys, which of them came first does not matter.
+    pub(crate) fn can_add(&self, part: &Self) -> bool {
+        part.channels.iter().all(|(channel, more)| {
+            let known = self.channels.get(channel).map(|counts| &counts.unknown);
+            let is_new = |name: &&String| known.is_none_or(|known| !known.contains_key(*name));
+            let new = more.unknown.keys().filter(is_new).count();
+            let overflowed = more.unknown.contains_key(OTHERS);
+            !overflowed && known.map_or(0, BTreeMap::len) + new <= MAX_UNKNOWN
+        })
+    }
+
+    pub(crate) fn add(&mut self, part: Self) {
+        for (channel, more) in part.channels {
+            let counts = self.channels.entry(channel).or_default();
+            for (name, count) in more.unknown {
+                *counts.unknown.entry(name).or_default() += count;
+            }
+            for (slot, odd) in more.odd {
+                let all = counts.odd.entry(slot).or_default();
+                all.iter_mut().zip(odd).for_each(|(all, odd)| *all += odd);
+            }
+        }
+    }
+
     /// All counts, by name.
     pub(crate) fn tell(&mut self, plan: &Plan) -> Fields {
         let mut fields = Fields::default();

@@ -244,6 +244,63 @@ impl Column {
         }
     }
 
+    /// Whether another's rows find room behind its own.
+    pub(crate) fn can_add(&self, more: &Self) -> bool {
+        match (&self.values, &more.values) {
+            (Values::Text { bytes, .. }, Values::Text { bytes: more, .. }) => {
+                i32::try_from(bytes.len() + more.len()).is_ok()
+            }
+            _ => true,
+        }
+    }
+
+    /// Adds another's rows, or runs.
+    pub(crate) fn add(&mut self, more: Self) {
+        let (before, rows) = (self.len(), more.len());
+        match (&mut self.values, more.values) {
+            (Values::Int(values), Values::Int(more)) => values.extend(more),
+            (Values::Float(values), Values::Float(more)) => values.extend(more),
+            (Values::Decimal(values), Values::Decimal(more)) => values.extend(more),
+            (Values::Code(values), Values::Code(more)) => values.extend(more),
+            (
+                Values::Text { ends, bytes },
+                Values::Text {
+                    ends: more,
+                    bytes: text,
+                },
+            ) => {
+                let start = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+                ends.extend(more.into_iter().map(|end| start + end));
+                bytes.extend(text);
+            }
+            _ => unreachable!("the same column of the same table"),
+        }
+        if more.has_nulls && !self.has_nulls {
+            self.has_nulls = true;
+            self.nulls.append_n_non_nulls(before);
+        }
+        if more.has_nulls {
+            (0..rows).for_each(|row| self.nulls.append(more.nulls.is_valid(row)));
+        } else if self.has_nulls {
+            self.nulls.append_n_non_nulls(rows);
+        }
+    }
+
+    /// Gives a dictionary's texts other numbers.
+    pub(crate) fn renumber(&mut self, codes: &[i32]) {
+        let same = codes.iter().zip(0..).all(|(code, place)| *code == place);
+        let (Values::Code(values), false) = (&mut self.values, same) else {
+            return;
+        };
+        for (row, value) in values.iter_mut().enumerate() {
+            let code = usize::try_from(*value).ok().and_then(|at| codes.get(at));
+            // A null's value stays as it is.
+            if let (Some(code), true) = (code, !self.has_nulls || self.nulls.is_valid(row)) {
+                *value = *code;
+            }
+        }
+    }
+
     pub(crate) fn truncate(&mut self, rows: usize, runs: usize) {
         let rows = if self.by_run { runs } else { rows };
         match &mut self.values {

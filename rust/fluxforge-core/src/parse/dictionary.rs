@@ -92,6 +92,11 @@ impl Dictionary {
         }
     }
 
+    /// The number of a text that has one.
+    pub(crate) fn code_of(&self, text: &str) -> i32 {
+        self.codes.get(text).copied().unwrap_or_default()
+    }
+
     pub(crate) fn values(&self) -> &[Box<str>] {
         &self.values
     }

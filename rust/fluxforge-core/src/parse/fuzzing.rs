@@ -13,11 +13,11 @@ use crate::schema::plan::Plan;
 
 const COINBASE: &[u8] = include_bytes!("../../../../python/fluxforge/feeds/coinbase.json");
 
-/// Parses a segment whole and in two pieces.
+/// Parses a segment whole, in two pieces, and by several threads.
 ///
 /// # Panics
-/// If the books do not balance, a reject is not what stands at its place, or pieces change
-/// anything.
+/// If the books do not balance, a reject is not what stands at its place, or pieces or threads
+/// change anything.
 pub fn parse_any(bytes: &[u8]) {
     let cut = bytes
         .first()
@@ -35,6 +35,21 @@ pub fn parse_any(bytes: &[u8]) {
     same(&whole, &pieces);
     assert_eq!(whole.rejects, pieces.rejects, "rejects");
     assert_eq!(whole.balance, pieces.balance, "books");
+    for threads in [2, 3, 8] {
+        let shared = parse_with(threads, &[bytes]).expect("the same format for several threads");
+        same(&whole, &shared);
+        assert_eq!(
+            whole.rejects, shared.rejects,
+            "rejects of {threads} threads"
+        );
+        assert_eq!(whole.balance, shared.balance, "books of {threads} threads");
+        assert_eq!(whole.events, shared.events, "events of {threads} threads");
+        assert_eq!(
+            whole.verified, shared.verified,
+            "proof of {threads} threads"
+        );
+        assert_eq!(whole.raw_xxh3, shared.raw_xxh3, "hash of {threads} threads");
+    }
 }
 
 /// Parses one line with nothing behind it, where steps that look far ahead cannot be taken, and
@@ -117,8 +132,12 @@ pub fn time_any(texts: &[u8]) {
 }
 
 fn parse(pieces: &[&[u8]]) -> Option<ParsedSegment> {
+    parse_with(1, pieces)
+}
+
+fn parse_with(threads: usize, pieces: &[&[u8]]) -> Option<ParsedSegment> {
     let plan = Plan::compile(COINBASE, Numbers::Float64).expect("the feed compiles");
-    let mut parser = SegmentParser::new(Arc::new(plan));
+    let mut parser = SegmentParser::new(Arc::new(plan)).with_threads(threads);
     for piece in pieces {
         parser.push(piece).ok()?;
     }
@@ -188,7 +207,9 @@ mod tests {
         }
 
         #[test]
-        fn any_segment_says_the_same_in_pieces(lines in prop::collection::vec(harmed(), 0..5)) {
+        fn any_segment_says_the_same_in_pieces_and_by_threads(
+            lines in prop::collection::vec(harmed(), 0..12))
+        {
             parse_any(&lines.join(&b'\n'));
         }
 

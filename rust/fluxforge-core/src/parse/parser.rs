@@ -11,11 +11,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::books::{Books, Placed};
+use super::board::{Block, Board};
+use super::books::{Books, Lines};
 use super::parsed::{ParsedSegment, PartitionRows, finish_rows};
 use super::rejects::Leaving;
 use super::stretch::Stretch;
-use super::structure::{self, CHECKPOINT, HEADER, NewerFormat, SEAL, SegmentHeader};
+use super::structure::{self, CHECKPOINT, NewerFormat, SEAL, SegmentHeader};
 use crate::schema::plan::Plan;
 use crate::segment::Xxh3;
 
@@ -24,7 +25,10 @@ use crate::segment::Xxh3;
 const MAX_GROUP: usize = 512 << 20;
 
 /// So many bytes are hashed, checked and read before the next ones: they are still in the cache.
-const WARM: usize = 64 << 10;
+const WARM: usize = if cfg!(test) { 300 } else { 64 << 10 };
+
+/// Less is not worth starting a thread for.
+const WORTH_THREADS: usize = if cfg!(test) { 1 } else { 512 << 10 };
 
 /// Of a segment that is taken in stretches, rejects leave in lists of this part of a stretch: they
 /// wait beside its rows.
@@ -40,12 +44,12 @@ pub struct SegmentParser {
     books: Books,
     header: Option<SegmentHeader>,
     mode: Mode,
+    threads: usize,
     /// Bytes that still wait for their line's or group's end, and how far they were looked through.
     carry: Vec<u8>,
     scanned: usize,
     hash: Xxh3,
     bytes: u64,
-    lines: u64,
     chain: Chain,
     /// Where the rows leave before the segment has ended, if they do.
     stretch: Option<Stretch>,
@@ -76,7 +80,6 @@ impl fmt::Debug for SegmentParser {
         f.debug_struct("SegmentParser")
             .field("header", &self.header)
             .field("bytes", &self.bytes)
-            .field("lines", &self.lines)
             .finish_non_exhaustive()
     }
 }
@@ -89,11 +92,11 @@ impl SegmentParser {
             plan,
             header: None,
             mode: Mode::Start,
+            threads: 1,
             carry: Vec::new(),
             scanned: 0,
             hash: Xxh3::new(),
             bytes: 0,
-            lines: 0,
             chain: Chain {
                 last: None,
                 whole: true,
@@ -112,6 +115,13 @@ impl SegmentParser {
         self.stretch = Some(Stretch::new(bytes.max(1)));
         let rejects = usize::try_from(bytes / REJECTS_SHARE).unwrap_or(usize::MAX);
         self.leaving = Some(Leaving::new(rejects.max(1)));
+        self
+    }
+
+    /// Lets so many threads parse what comes in large pieces. What comes out is the same.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
         self
     }
 
@@ -172,7 +182,7 @@ impl SegmentParser {
     pub fn finish(mut self) -> Result<ParsedSegment, NewerFormat> {
         let carry = std::mem::take(&mut self.carry);
         self.consume(&carry, true)?;
-        let verified = self.mode == Mode::Sealed && self.chain.whole;
+        let verified = self.mode == Mode::Sealed && self.chain.whole && self.books.agree();
         let mut rest = Vec::new();
         if self.stretch.is_some() {
             self.ripen();
@@ -194,8 +204,53 @@ impl SegmentParser {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
-            if rest.is_empty() {
+            let (step, over) = if self.threads > 1 && rest.len() >= WORTH_THREADS {
+                self.share(rest, last)?
+            } else {
+                self.walk(rest, last, None)?
+            };
+            used += step;
+            if !over {
                 return Ok(used);
+            }
+            self.ripen();
+        }
+    }
+
+    /// Lets several threads read, while this one goes ahead and says what there is.
+    fn share(&mut self, bytes: &[u8], last: bool) -> Result<(usize, bool), NewerFormat> {
+        let board = Board::new();
+        let plan = Arc::clone(&self.plan);
+        let walked = std::thread::scope(|scope| {
+            for _ in 1..self.threads {
+                let work = || board.work(&plan);
+                let thread = std::thread::Builder::new().name("parse".into());
+                if thread.spawn_scoped(scope, work).is_err() {
+                    break; // those that there are do it
+                }
+            }
+            let walked = self.walk(bytes, last, Some(&board));
+            board.complete();
+            board.work(&plan);
+            walked
+        });
+        board.merge(&self.plan, &mut self.books);
+        walked
+    }
+
+    /// Goes through the text to its end or to that of the stretch; says how far and which. Lines are
+    /// put on the board, or read at once where there is none.
+    fn walk<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        last: bool,
+        board: Option<&Board<'b>>,
+    ) -> Result<(usize, bool), NewerFormat> {
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            if rest.is_empty() {
+                return Ok((used, false));
             }
             let step = match self.mode {
                 Mode::Start => match line_end(rest, 0, last) {
@@ -205,19 +260,19 @@ impl SegmentParser {
                     }
                     None => 0,
                 },
-                Mode::Plain => self.plain(rest, last, None),
-                Mode::Sealed => self.plain(rest, last, Some(AFTER_SEAL)),
-                Mode::Groups => self.group(rest, last),
+                Mode::Plain => self.plain(rest, last, None, board),
+                Mode::Sealed => self.plain(rest, last, Some(AFTER_SEAL), board),
+                Mode::Groups => self.group(rest, last, board),
             };
             used += step;
             if step == 0 {
-                return Ok(used);
+                return Ok((used, false));
             }
             if let Some(leaving) = &mut self.leaving {
                 leaving.add(&mut self.books.rejects);
             }
             if self.stretch.as_mut().is_some_and(|s| s.is_over(self.bytes)) {
-                self.ripen();
+                return Ok((used, true));
             }
         }
     }
@@ -239,7 +294,13 @@ impl SegmentParser {
     }
 
     /// Takes all whole lines.
-    fn plain(&mut self, bytes: &[u8], last: bool, distrust: Option<&str>) -> usize {
+    fn plain<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        last: bool,
+        distrust: Option<&'static str>,
+        board: Option<&Board<'b>>,
+    ) -> usize {
         let end = if last {
             bytes.len()
         } else {
@@ -249,20 +310,20 @@ impl SegmentParser {
             Some(stretch) => stretch.share(self.bytes, &bytes[..end]),
             None => end,
         };
-        self.take_lines(&bytes[..end], distrust);
+        self.take_lines(bytes, end, distrust, board);
         self.chain.whole = false;
         end
     }
 
     /// Takes one group with its checkpoint, or the tail with its seal.
-    fn group(&mut self, bytes: &[u8], last: bool) -> usize {
+    fn group<'b>(&mut self, bytes: &'b [u8], last: bool, board: Option<&Board<'b>>) -> usize {
         let mut at = self.scanned;
         while let Some(end) = line_end(bytes, at, last) {
             let line = &bytes[at..end];
             if line.starts_with(CHECKPOINT) {
-                self.checkpoint(&bytes[..at], line);
+                self.checkpoint(bytes, at, line, board);
             } else if line.starts_with(SEAL) {
-                self.seal(&bytes[..at], line);
+                self.seal(bytes, at, line, board);
             } else {
                 at = end;
                 if at > MAX_GROUP {
@@ -279,14 +340,21 @@ impl SegmentParser {
             if !last {
                 self.mode = Mode::Plain;
             }
-            self.take_lines(&bytes[..at], None);
+            self.take_lines(bytes, at, None, board);
             return at;
         }
         self.scanned = at;
         0
     }
 
-    fn checkpoint(&mut self, group: &[u8], line: &[u8]) {
+    fn checkpoint<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        at: usize,
+        line: &'b [u8],
+        board: Option<&Board<'b>>,
+    ) {
+        let group = &bytes[..at];
         let good = self.proves(group, line);
         let distrust = (!good).then_some(BAD_GROUP);
         if !good {
@@ -294,10 +362,10 @@ impl SegmentParser {
         }
         self.chain.broken = !good;
         let checked = structure::checkpoint(line).filter(|_| good);
-        self.take_lines(group, distrust);
-        self.pass(line);
+        self.take_lines(bytes, at, distrust, board);
+        let frames = checked.as_ref().map(|(checkpoint, _)| checkpoint.frames);
+        self.pass(line, frames, board);
         if let Some((checkpoint, _)) = checked {
-            self.chain.whole &= checkpoint.frames == self.books.balance.frames;
             self.chain.last = Some((checkpoint.n, checkpoint.crc32c));
         }
     }
@@ -330,7 +398,8 @@ impl SegmentParser {
         true
     }
 
-    fn seal(&mut self, tail: &[u8], line: &[u8]) {
+    fn seal<'b>(&mut self, bytes: &'b [u8], at: usize, line: &'b [u8], board: Option<&Board<'b>>) {
+        let tail = &bytes[..at];
         let seal = structure::seal(line);
         let mut hash = self.hash.clone();
         hash.update(tail);
@@ -340,57 +409,51 @@ impl SegmentParser {
         });
         // Without checkpoints the lines never had another proof: they are read, unverified.
         let distrust = (!good && self.chain.last.is_some()).then_some(BAD_TAIL);
-        self.take_lines(tail, distrust);
-        self.pass(line);
-        let counted = seal.is_some_and(|seal| seal.frames == self.books.balance.frames);
-        self.chain.whole &= good && counted;
+        self.take_lines(bytes, at, distrust, board);
+        self.pass(line, seal.map(|seal| seal.frames), board);
+        self.chain.whole &= good;
         self.mode = Mode::Sealed;
     }
 
-    /// Takes a line that holds no record.
-    fn pass(&mut self, line: &[u8]) {
+    /// Takes a line that holds no record, but may say how many frames there were.
+    fn pass<'b>(&mut self, line: &'b [u8], frames: Option<u64>, board: Option<&Board<'b>>) {
         self.hash.update(line);
         self.bytes += line.len() as u64;
-        self.lines += 1;
-    }
-
-    /// Takes whole lines; the segment's last may lack its newline.
-    fn take_lines(&mut self, bytes: &[u8], distrust: Option<&str>) {
-        let mut rest = bytes;
-        while rest.len() > WARM {
-            let Some(end) = line_end(rest, WARM, false) else {
-                break;
-            };
-            self.take_block(&rest[..end], distrust);
-            rest = &rest[end..];
+        match board {
+            Some(board) => board.put(Block::Passed(frames)),
+            None => self.books.pass(frames),
         }
-        self.take_block(rest, distrust);
     }
 
-    fn take_block(&mut self, bytes: &[u8], distrust: Option<&str>) {
-        self.hash.update(bytes);
-        // Nearly always it is plain ASCII, which is quicker to see.
-        let utf8 = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
+    /// Takes the whole lines up to a place; the segment's last may lack its newline.
+    fn take_lines<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        end: usize,
+        distrust: Option<&'static str>,
+        board: Option<&Board<'b>>,
+    ) {
         let mut at = 0;
-        while let Some(end) = line_end(bytes, at, true) {
-            let line = &bytes[at..end];
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            self.lines += 1;
-            let is_header = self.lines == 1 && self.header.is_some() && line.starts_with(HEADER);
-            // Without a header, proofs prove nothing, but they are no frames either.
-            let is_proof = line.starts_with(CHECKPOINT) || line.starts_with(SEAL);
-            if !is_header && !is_proof {
-                let placed = Placed {
-                    bytes: line,
-                    ahead: &bytes[at..],
-                    line: self.lines,
-                    offset: self.bytes + at as u64,
-                };
-                self.books.line(&self.plan, placed, utf8, distrust);
+        while at < end {
+            let next = match bytes.get(at + WARM..end) {
+                Some(behind) => memchr::memchr(b'\n', behind).map_or(end, |n| at + WARM + n + 1),
+                None => end,
+            };
+            self.hash.update(&bytes[at..next]);
+            let lines = Lines {
+                text: &bytes[at..],
+                length: next - at,
+                offset: self.bytes,
+                distrust,
+                headed: self.header.is_some(),
+            };
+            self.bytes += lines.length as u64;
+            match board {
+                Some(board) => board.put(Block::Lines(lines)),
+                None => self.books.take(&self.plan, &lines),
             }
-            at = end;
+            at = next;
         }
-        self.bytes += bytes.len() as u64;
     }
 }
 

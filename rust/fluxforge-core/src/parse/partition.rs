@@ -42,6 +42,16 @@ pub(crate) struct Staged<'r> {
     pub(crate) inexact: u64,
 }
 
+/// What becomes of a part's numbers.
+#[derive(Debug)]
+pub(crate) struct Codes<'c> {
+    pub(crate) conns: &'c [i32],
+    /// Per table and column.
+    pub(crate) columns: &'c [Vec<Vec<i32>>],
+    /// Frames before the part.
+    pub(crate) frames: u32,
+}
+
 /// The rows of one partition.
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -106,16 +116,18 @@ impl Partitions {
                 return Ok(last);
             }
         }
-        let known = self.places[table].get(wanted).and_then(|days| {
-            let found = days.iter().rev().find(|(known, _)| *known == day);
-            found.map(|(_, place)| *place)
-        });
-        let place = match known {
+        let place = match self.place(table, wanted, day) {
             Some(place) => place,
             None => self.create(table, product, day, plan, numbers)?,
         };
         self.last[table] = Some(place);
         Ok(place)
+    }
+
+    fn place(&self, table: usize, product: &[u8], day: i32) -> Option<usize> {
+        let days = self.places[table].get(product)?;
+        let found = days.iter().rev().find(|(known, _)| *known == day);
+        found.map(|(_, place)| *place)
     }
 
     #[cold]
@@ -183,6 +195,31 @@ impl Partitions {
         }
     }
 
+    /// Whether a part's rows find room.
+    pub(crate) fn can_add(&self, part: &Self) -> bool {
+        part.all.iter().filter(|p| p.rows > 0).all(|more| {
+            let known = self.place(more.table, more.key(), more.day);
+            known.is_none_or(|place| self.all[place].can_add(more))
+        })
+    }
+
+    /// Adds a part's rows behind those that there are.
+    pub(crate) fn add(&mut self, part: Self, codes: &Codes<'_>) {
+        for mut more in part.all.into_iter().filter(|p| p.rows > 0) {
+            more.renumber(codes);
+            if let Some(place) = self.place(more.table, more.key(), more.day) {
+                self.all[place].add(more);
+                continue;
+            }
+            let days = self.places[more.table]
+                .entry(more.key().into())
+                .or_default();
+            days.push((more.day, self.all.len()));
+            more.frame = 0;
+            self.all.push(more);
+        }
+    }
+
     /// Takes those with rows, in the order of table, product and day; none is left.
     pub(crate) fn take_sorted(&mut self) -> Vec<Partition> {
         let tables = self.places.len();
@@ -223,6 +260,36 @@ impl Partition {
         self.inexact += staged.inexact;
         self.rows += rows;
         Ok(())
+    }
+
+    /// What it is found by, beside its table and day.
+    fn key(&self) -> &[u8] {
+        self.product.as_deref().unwrap_or_default().as_bytes()
+    }
+
+    fn can_add(&self, part: &Self) -> bool {
+        let mut columns = self.columns.iter().zip(&part.columns);
+        columns.all(|(all, more)| all.can_add(more))
+    }
+
+    fn add(&mut self, part: Self) {
+        for (all, more) in self.columns.iter_mut().zip(part.columns) {
+            all.add(more);
+        }
+        self.runs.extend(part.runs);
+        self.inexact += part.inexact;
+        self.rows += part.rows;
+    }
+
+    /// From a part's numbers to those of the whole.
+    fn renumber(&mut self, codes: &Codes<'_>) {
+        for run in &mut self.runs {
+            run.record = run.record.saturating_add(codes.frames);
+            run.conn = codes.conns[usize::try_from(run.conn).unwrap_or_default()];
+        }
+        for (column, codes) in self.columns.iter_mut().zip(&codes.columns[self.table]) {
+            column.renumber(codes);
+        }
     }
 
     fn truncate(&mut self, mark: &Mark) {

@@ -38,10 +38,22 @@ pub struct ConnectionSequence {
     /// Where they are missing.
     pub gaps: Vec<SequenceGap>,
     highest: Option<i64>,
+    /// Of a part of the segment: what was seen, to be judged when it is known what came before.
+    seen: Option<Vec<Climb>>,
+}
+
+/// Numbers that went up by one each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Climb {
+    first: i64,
+    last: i64,
+    /// The frame that carried the first.
+    record: u32,
+    capture_ns: i64,
 }
 
 impl ConnectionSequence {
-    pub(crate) fn new(conn: &str, capture_ns: i64) -> Self {
+    pub(crate) fn new(conn: &str, capture_ns: i64, is_part: bool) -> Self {
         Self {
             conn: conn.into(),
             frames: 0,
@@ -52,6 +64,7 @@ impl ConnectionSequence {
             missing: 0,
             gaps: Vec::new(),
             highest: None,
+            seen: is_part.then(Vec::new),
         }
     }
 
@@ -63,16 +76,49 @@ impl ConnectionSequence {
         let Some(seen) = sequence else {
             return;
         };
-        self.first_sequence.get_or_insert(seen);
-        self.last_sequence = Some(seen);
+        let climb = Climb {
+            first: seen,
+            last: seen,
+            record,
+            capture_ns,
+        };
+        match &mut self.seen {
+            None => self.judge(climb),
+            // Zero begins anew wherever it stands.
+            Some(climbs) => match climbs.last_mut() {
+                Some(climb) if climb.last.checked_add(1) == Some(seen) && seen != 0 => {
+                    climb.last = seen;
+                }
+                _ => climbs.push(climb),
+            },
+        }
+    }
+
+    /// Takes note of a part's frames, which come next; `frames` came before it in the segment.
+    pub(crate) fn add(&mut self, part: &Self, frames: u32) {
+        self.frames += part.frames;
+        self.last_capture_ns = part.last_capture_ns;
+        for climb in part.seen.iter().flatten() {
+            self.judge(Climb {
+                record: climb.record.saturating_add(frames),
+                ..*climb
+            });
+        }
+    }
+
+    #[inline]
+    fn judge(&mut self, climb: Climb) {
+        let Climb { first, last, .. } = climb;
+        self.first_sequence.get_or_insert(first);
+        self.last_sequence = Some(last);
         match self.highest {
-            Some(highest) if seen <= highest && seen != 0 => return,
-            Some(highest) if seen > highest && seen - 1 != highest => {
-                self.gap(highest + 1, seen, capture_ns, record);
+            Some(highest) if last <= highest && first != 0 => return,
+            Some(highest) if first > highest && first - 1 != highest => {
+                self.gap(highest + 1, first, climb.capture_ns, climb.record);
             }
             _ => {}
         }
-        self.highest = Some(seen);
+        self.highest = Some(last);
     }
 
     #[cold]
@@ -90,13 +136,40 @@ impl ConnectionSequence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn after(sequences: &[i64]) -> ConnectionSequence {
-        let mut connection = ConnectionSequence::new("c", 0);
+        let mut connection = ConnectionSequence::new("c", 0, false);
         for (record, sequence) in (0..).zip(sequences) {
             connection.observe(Some(*sequence), i64::from(record), record);
         }
         connection
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_judged_as_the_whole(
+            sequences in prop::collection::vec(prop_oneof![Just(None), (-2_i64..9).prop_map(Some)], 0..40),
+            cuts in prop::collection::vec(0_usize..40, 0..4))
+        {
+            let mut whole = ConnectionSequence::new("c", 0, false);
+            let mut added = whole.clone();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(sequences.len())).collect();
+            cuts.extend([0, sequences.len()]);
+            cuts.sort_unstable();
+            for cut in cuts.windows(2) {
+                let mut part = ConnectionSequence::new("c", 0, true);
+                for (record, at) in (0..).zip(cut[0]..cut[1]) {
+                    let time = i64::try_from(at).unwrap();
+                    part.observe(sequences[at], time, record);
+                    whole.observe(sequences[at], time, u32::try_from(at).unwrap());
+                }
+                if part.frames > 0 {
+                    added.add(&part, u32::try_from(cut[0]).unwrap());
+                }
+            }
+            prop_assert_eq!(added, whole);
+        }
     }
 
     #[test]
