@@ -196,8 +196,9 @@ class SegmentParser:
     """Parses a segment that arrives in pieces of any size. Does no I/O.
 
     ``feed`` is a feed's description (``load_feed(name).spec``); one that makes no sense raises
-    FeedError. ``threads`` is at least 1; the result is the same for any number, and for now one
-    does the work. ``push`` and ``finish`` raise SegmentFormatError for a newer format.
+    FeedError. ``threads`` is at least 1; the result is the same for any number, bit by bit;
+    pieces below half a megabyte are parsed by one. ``push`` and ``finish`` raise
+    SegmentFormatError for a newer format.
 
     With ``stretch``, rows leave after every so many raw bytes, at a place that depends on the
     segment alone: ``take`` them after each push. The finished segment then has the last

@@ -6,6 +6,7 @@ published. Run twice, by one worker or by two, it writes the same parts under th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -63,7 +64,8 @@ class CoinbaseSegmentPipeline:
             writer=PARQUET_WRITER,
             raw_per_part=settings.memory_max_mb * 10**6 // _MEMORY_PER_RAW,
         )
-        self._reader = NDJSONReader(storage, feed, numbers=settings.numbers)
+        threads = max(1, _cpus() // settings.workers)
+        self._reader = NDJSONReader(storage, feed, numbers=settings.numbers, threads=threads)
         self._writer = ParquetWriter(self._output, output_path=output_path, recipe=self._recipe)
 
     def run(self, key: str, *, segment: str, uid: str) -> Commit:
@@ -160,3 +162,9 @@ def _xxh3(data: bytes) -> str:
     digest = Xxh3()
     digest.update(data)
     return digest.hexdigest()
+
+
+def _cpus() -> int:
+    """CPUs that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # only Linux says it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

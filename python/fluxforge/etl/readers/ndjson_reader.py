@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fluxforge._native import ParsedSegment, Partition, SegmentParser
 from fluxforge.errors import ObjectNotFoundError, SegmentFormatError, SegmentNotFoundError
+from fluxforge.etl.readers.ahead import PIECE, read_ahead
 from fluxforge.etl.readers.parse import Numbers
 from fluxforge.etl.readers.zstd import decompressed
 from fluxforge.feeds import load_feed
@@ -97,7 +98,11 @@ class NDJSONReader:
         return SegmentParser(feed, numbers=self._numbers, threads=self._threads, stretch=stretch)
 
     def _pieces(self, path: str) -> Iterator[bytes]:
-        pieces = self._storage.read_chunks(path)
+        if self._threads == 1:
+            return self._plain(self._storage.read_chunks(path), path)
+        return read_ahead(self._plain(self._storage.read_chunks(path, PIECE), path))
+
+    def _plain(self, pieces: Iterator[bytes], path: str) -> Iterator[bytes]:
         return decompressed(pieces) if path.endswith(".zst") else pieces
 
     @contextmanager

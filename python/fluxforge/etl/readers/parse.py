@@ -9,6 +9,7 @@ from typing import Literal
 
 from fluxforge._native import ParsedSegment, SegmentParser
 from fluxforge.errors import SegmentFormatError, SegmentNotFoundError
+from fluxforge.etl.readers.ahead import PIECE, read_ahead
 from fluxforge.etl.readers.zstd import ZSTD_MAGIC, decompressed
 from fluxforge.feeds import load_feed
 
@@ -32,8 +33,8 @@ def parse_segment(
         feed: The feed whose frames the segment holds.
         numbers: Store decimals as float64, correctly rounded and those of more than 15 significant
             digits counted, or as decimal128(38, 18), exactly or rejected.
-        threads: How many threads may be used, at least 1. The result is the same for any number;
-            for now one does the work.
+        threads: How many threads parse, at least 1; with more than one, another reads ahead. The
+            result is the same for any number, bit by bit.
 
     Returns:
         Tables and partitions that any Arrow library reads (``pa.table(parsed.tables["level2"])``),
@@ -50,7 +51,7 @@ def parse_segment(
             pieces = decompressed(pieces)
         return parse_pieces(pieces, feed=feed, numbers=numbers, threads=threads, what="<bytes>")
     path = Path(source)
-    pieces = _file_pieces(path)
+    pieces = _file_pieces(path, _PIECE if threads == 1 else PIECE)
     if path.suffix == ".zst":
         pieces = decompressed(pieces)
     return parse_pieces(pieces, feed=feed, numbers=numbers, threads=threads, what=str(path))
@@ -61,6 +62,8 @@ def parse_pieces(
 ) -> ParsedSegment:
     """Parse a segment that comes in pieces of any size; ``what`` names it in errors."""
     parser = SegmentParser(load_feed(feed).spec, numbers=numbers, threads=threads)
+    if threads > 1:
+        pieces = read_ahead(pieces)
     try:
         for piece in pieces:
             parser.push(piece)
@@ -69,7 +72,7 @@ def parse_pieces(
         raise SegmentFormatError(f"reading {what}: {error}") from None
 
 
-def _file_pieces(path: Path) -> Iterator[bytes]:
+def _file_pieces(path: Path, size: int) -> Iterator[bytes]:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
@@ -77,5 +80,5 @@ def _file_pieces(path: Path) -> Iterator[bytes]:
             error.errno, "no segment there: check the path", str(path)
         ) from None
     with file:
-        while piece := file.read(_PIECE):
+        while piece := file.read(size):
             yield piece
