@@ -26,35 +26,44 @@
 //!
 //! 0. active/ is synced. A process that was killed may have left names that no disk knows yet, and
 //!    what is made of one file below relies on what lies beside it.
-//! 1. The prefix is copied to a fresh hidden file, which ends in a seal and is synced. A copy,
-//!    because after a failed sync the page cache may show what the disk does not have.
-//! 2. The fresh file, locked, replaces the old one in active/; active/ is synced.
+//! 1. The segment is closed where it lies, if all that the page cache may hide is at its end: of a
+//!    writer that syncs every group, and whose file no other continues, that is the last group
+//!    ([`repair`]). Only the end is written.
+//! 2. Otherwise its proved groups are copied to a fresh hidden file, which ends in a seal and is
+//!    synced; this, locked, replaces the old one in active/, and active/ is synced ([`rewrite`]).
+//!    A copy, because after a failed sync the page cache may show what the disk does not have.
 //! 3. It is published as [`crate::seal`] says.
 //!
-//! A crash before 2 leaves the old file, after it a sealed one. A sealed file is copied byte for
-//! byte, so any number of recoveries after one another end in the same segment.
+//! A crash leaves the old file, or that and the end prepared for it, or a sealed file. Each is
+//! closed as if there had been no crash, so any number of recoveries after one another end in the
+//! same segment, to the byte; and 1 and 2 give the same bytes.
 
 mod closing;
 mod connections;
+mod ending;
 mod file;
 mod neighbours;
 mod quarantine;
+mod repair;
 mod rewrite;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::segment::SegmentError;
+use crate::segment::{Header, SegmentError};
 use crate::vfs::{Vfs, VfsFile};
 
 pub use file::{FileOutcome, RecoveredFile, recover_file};
 
 pub(crate) use connections::{Changes, OpenConnections, leaves_open};
-use neighbours::{Candidate, Neighbours, find, open};
+use neighbours::{Candidate, Neighbours, Opened, find, open};
 pub(crate) use quarantine::take_in;
-pub(crate) use rewrite::{Plan, Rewritten, rewrite};
+use repair::{Repaired, repair};
+pub(crate) use rewrite::{Closed, Plan, Rewritten, rewrite};
 
 /// The three directories between which a writer's segments move, on one file system.
 #[derive(Clone, Debug)]
@@ -111,6 +120,8 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
         vfs.sync_dir(&place.active)
             .map_err(SegmentError::io("sync directory", &place.active))?;
     }
+    // What is left behind is in nobody's way.
+    let _ = ending::sweep(vfs, &place.active);
     let neighbours = Neighbours::of(&candidates);
 
     let mut report = Vec::new();
@@ -138,8 +149,10 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             report.push(entry);
             continue;
         }
-        let outcome = open(vfs, &path).and_then(|file| {
-            let Some(file) = file else { return Ok(None) };
+        let outcome = open(vfs, &path).and_then(|opened| {
+            let Some(Opened { file, is_writable }) = opened else {
+                return Ok(None);
+            };
             match take_lock(file.as_ref(), &path)? {
                 None => return Ok(None),
                 Some(false) => return Ok(Some(Outcome::Locked)),
@@ -148,7 +161,7 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
             let Some(header) = header else {
                 "its header is damaged".clone_into(&mut entry.detail);
                 entry.is_damaged = true;
-                return quarantine::take_in(vfs, &place.quarantine, file.as_ref(), &path)
+                return take_in(vfs, &place.quarantine, file.as_ref(), &path)
                     .map(|()| Some(Outcome::Quarantined));
             };
             let plan = Plan {
@@ -159,8 +172,17 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
                 apart: None,
             };
             let connections = connections.entry(writer.clone()).or_default();
-            let rewritten = rewrite(vfs, file.as_ref(), &path, header, &plan, connections)?;
-            close(vfs, place, file.as_ref(), &path, rewritten, &mut entry).map(Some)
+            let segment = Segment {
+                vfs,
+                file,
+                path: &path,
+                header,
+                plan,
+                place,
+            };
+            segment
+                .close(is_writable, connections, &mut entry)
+                .map(Some)
         });
         match outcome {
             // Someone else was faster.
@@ -179,31 +201,64 @@ pub fn recover(vfs: &dyn Vfs, place: &Place) -> Result<Vec<Recovered>, SegmentEr
     Ok(report)
 }
 
-/// Publishes or removes what a rewriting made.
-fn close(
-    vfs: &dyn Vfs,
-    place: &Place,
-    file: &dyn VfsFile,
-    path: &Path,
-    rewritten: Rewritten,
-    entry: &mut Recovered,
-) -> Result<Outcome, SegmentError> {
-    match rewritten {
-        Rewritten::Sealed(closed) => {
-            entry.frames = closed.frames;
-            entry.cut_bytes = closed.findings.cut_bytes;
-            entry.is_damaged = closed.findings.is_damaged;
-            entry.detail = closed.findings.detail();
-            closed.segment.publish(vfs, &place.ready)?;
-            Ok(Outcome::Sealed)
+/// One locked segment that is to be closed.
+struct Segment<'a> {
+    vfs: &'a dyn Vfs,
+    file: Box<dyn VfsFile>,
+    path: &'a Path,
+    header: Header,
+    plan: Plan<'a>,
+    place: &'a Place,
+}
+
+impl Segment<'_> {
+    /// Closes it where it lies if that is safe, else as a copy; then publishes it.
+    fn close(
+        self,
+        is_writable: bool,
+        open: &mut OpenConnections,
+        entry: &mut Recovered,
+    ) -> Result<Outcome, SegmentError> {
+        let Self {
+            vfs,
+            mut file,
+            path,
+            header,
+            plan,
+            place,
+        } = self;
+        if is_writable {
+            file = match repair(vfs, file, path, &header, &plan, open)? {
+                Repaired::Sealed(closed) => return publish(vfs, place, &closed, entry),
+                Repaired::Empty(_lock) => return remove(vfs, path).map(|()| Outcome::Empty),
+                Repaired::Not(file) => file,
+            };
         }
-        Rewritten::Empty => remove(vfs, path).map(|()| Outcome::Empty),
-        Rewritten::Unprovable => {
-            "no checkpoint in it proves anything".clone_into(&mut entry.detail);
-            entry.is_damaged = true;
-            quarantine::take_in(vfs, &place.quarantine, file, path).map(|()| Outcome::Quarantined)
+        ending::give_up(vfs, path)?;
+        match rewrite(vfs, file.as_ref(), path, header, &plan, open)? {
+            Rewritten::Sealed(closed) => publish(vfs, place, &closed, entry),
+            Rewritten::Empty => remove(vfs, path).map(|()| Outcome::Empty),
+            Rewritten::Unprovable => {
+                "no checkpoint in it proves anything".clone_into(&mut entry.detail);
+                entry.is_damaged = true;
+                take_in(vfs, &place.quarantine, file.as_ref(), path).map(|()| Outcome::Quarantined)
+            }
         }
     }
+}
+
+fn publish(
+    vfs: &dyn Vfs,
+    place: &Place,
+    closed: &Closed,
+    entry: &mut Recovered,
+) -> Result<Outcome, SegmentError> {
+    entry.frames = closed.frames;
+    entry.cut_bytes = closed.findings.cut_bytes;
+    entry.is_damaged = closed.findings.is_damaged;
+    entry.detail = closed.findings.detail();
+    closed.segment.publish(vfs, &place.ready)?;
+    Ok(Outcome::Sealed)
 }
 
 /// `None` if the file that was locked does not lie there any more.
@@ -215,6 +270,11 @@ fn take_lock(file: &dyn VfsFile, path: &Path) -> Result<Option<bool>, SegmentErr
         .is_at(path)
         .map_err(SegmentError::io("look up", path))?
         .then_some(true))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 pub(crate) fn remove(vfs: &dyn Vfs, path: &Path) -> Result<(), SegmentError> {

@@ -9,6 +9,8 @@ pub(crate) enum Rule {
     Continues,
     /// A checkpoint's sum covers more than its group: the segment's uid and the sum before it.
     Chain,
+    /// Recovery writes the last group again, which only the page cache may hold.
+    LastGroup,
 }
 
 /// Whether this thread's test does without a rule.

@@ -98,6 +98,7 @@ pub use name::{Hour, SegmentName, writer_id_is_valid};
 pub use sealing::{Durability, SealLine, Tally};
 pub use time::{parse_timestamp, push_timestamp, timestamp};
 
+pub(crate) use checkpoint::{GroupSum, START as CHECKPOINT_START};
 pub(crate) use encode::event_kind;
 pub(crate) use error::is_no_space;
 pub(crate) use header::LONGEST_HEADER;

@@ -58,6 +58,8 @@ pub trait Vfs: Debug + Send + Sync {
 pub trait VfsFile: Debug + Send {
     /// Writes at the end; may write less than asked, as write(2) may.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes at an offset, over what is there and beyond the end; may write less than asked.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
     /// Reads at an offset; 0 at the end.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
     /// Cuts the file to a length.
@@ -84,13 +86,42 @@ pub(crate) fn read_to_end(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Reads so many bytes from an offset on; fewer where the file ends.
+pub(crate) fn read_range(file: &dyn VfsFile, from: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let mut have = 0;
+    while have < len {
+        match file.read_at(from + have as u64, &mut bytes[have..])? {
+            0 => break,
+            read => have += read,
+        }
+    }
+    bytes.truncate(have);
+    Ok(bytes)
+}
+
 /// Writes everything. An interrupted write goes on; a short one goes on too, and so meets the
 /// reason why it was short.
-pub(crate) fn append_all(file: &mut dyn VfsFile, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.append(bytes) {
+pub(crate) fn append_all(file: &mut dyn VfsFile, bytes: &[u8]) -> io::Result<()> {
+    write_all(bytes, |_, rest| file.append(rest))
+}
+
+/// Writes everything at an offset, as [`append_all`] does at the end.
+pub(crate) fn write_all_at(file: &mut dyn VfsFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    write_all(bytes, |done, rest| {
+        file.write_at(offset + done as u64, rest)
+    })
+}
+
+fn write_all(
+    bytes: &[u8],
+    mut write: impl FnMut(usize, &[u8]) -> io::Result<usize>,
+) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match write(done, &bytes[done..]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = &bytes[n..],
+            Ok(n) => done += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -27,6 +27,15 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// Of a segment that is closed where it lies: nothing that was proved is missing.
+    pub(super) fn of_repair(cut_bytes: u64, detail: String) -> Self {
+        Self {
+            cut_bytes,
+            detail: Vec::from_iter(Some(detail).filter(|said| !said.is_empty())),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn say(&mut self, what: String) {
         self.detail.push(what);
     }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::segment::{
-    Body, Header, Record, Tally, parse_timestamp, push_event, push_timestamp, timestamp,
-};
+use crate::segment::{Body, Record, Tally, parse_timestamp, push_event, push_timestamp, timestamp};
 
 /// The connections that have records and no `disconnected` after them, with the time of their
 /// last record. Ordered, because what recovery writes must not depend on chance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OpenConnections(BTreeMap<String, i64>);
 
 /// What a group's records change about that: the time of the last record, or `None`: closed.
@@ -47,34 +45,41 @@ impl OpenConnections {
             let Some(record) = Record::read(line) else {
                 continue;
             };
-            match record.body {
-                Body::Frame(_) => {
-                    tally.frame(record.capture_ns);
-                    self.seen(record.conn, record.capture_ns);
-                }
-                Body::Event(event) => {
-                    tally.event(record.capture_ns);
-                    match leaves_open(event) {
-                        Some(true) => self.seen(record.conn, record.capture_ns),
-                        Some(false) => self.closed(record.conn),
-                        None => {}
-                    }
+            tally.add(&self.follow_one(&record));
+        }
+        tally
+    }
+
+    /// Looks at one record, and counts it.
+    pub(super) fn follow_one(&mut self, record: &Record<'_>) -> Tally {
+        let mut tally = Tally::default();
+        match record.body {
+            Body::Frame(_) => {
+                tally.frame(record.capture_ns);
+                self.seen(record.conn, record.capture_ns);
+            }
+            Body::Event(event) => {
+                tally.event(record.capture_ns);
+                match leaves_open(event) {
+                    Some(true) => self.seen(record.conn, record.capture_ns),
+                    Some(false) => self.closed(record.conn),
+                    None => {}
                 }
             }
         }
         tally
     }
 
-    /// Takes over what a header says about the segment before it.
-    pub(crate) fn carry(&mut self, header: &Header) {
-        for (conn, last) in &header.open {
+    /// Takes over what was said in text, as a header says it about the segment before it.
+    pub(crate) fn carry(&mut self, open: &BTreeMap<String, String>) {
+        for (conn, last) in open {
             if let Some(last_ns) = parse_timestamp(last.as_bytes()) {
                 self.seen(Some(conn), last_ns);
             }
         }
     }
 
-    /// What the next header has to say.
+    /// As text: what the next header has to say.
     pub(crate) fn to_header(&self) -> BTreeMap<String, String> {
         self.0
             .iter()
@@ -97,7 +102,7 @@ impl OpenConnections {
         self.0.is_empty()
     }
 
-    fn seen(&mut self, conn: Option<&str>, capture_ns: i64) {
+    pub(super) fn seen(&mut self, conn: Option<&str>, capture_ns: i64) {
         let Some(conn) = conn else { return };
         match self.0.get_mut(conn) {
             Some(last) => *last = capture_ns,

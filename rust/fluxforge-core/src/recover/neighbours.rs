@@ -30,6 +30,14 @@ pub(super) struct Found {
     pub(super) opening: Opening,
 }
 
+/// An open file.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: Box<dyn VfsFile>,
+    /// A file that may only be read can still be copied.
+    pub(super) is_writable: bool,
+}
+
 /// What a segment cannot say about itself.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
@@ -156,7 +164,7 @@ pub(super) fn look_at(
         return Ok(None);
     }
     let path = dir.join(name);
-    let Some(file) = open(vfs, &path)? else {
+    let Some(Opened { file, .. }) = open(vfs, &path)? else {
         return Ok(None);
     };
     let line = first_line(file.as_ref()).map_err(SegmentError::io("read", &path))?;
@@ -166,24 +174,26 @@ pub(super) fn look_at(
     }
 }
 
-/// `None`: gone, because another process recovered it meanwhile.
-pub(super) fn open(vfs: &dyn Vfs, path: &Path) -> Result<Option<Box<dyn VfsFile>>, SegmentError> {
-    let opened = match vfs.open(path) {
-        // Recovery never writes to what it finds, but some file systems lock only what may be
-        // written.
+/// Opens a file; `None`: gone, because another process recovered it meanwhile.
+pub(super) fn open(vfs: &dyn Vfs, path: &Path) -> Result<Option<Opened>, SegmentError> {
+    let (opened, is_writable) = match vfs.open(path) {
+        // Some file systems lock only what may be written, so this is the second choice.
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
             ) =>
         {
-            vfs.open_to_read(path)
+            (vfs.open_to_read(path), false)
         }
-        opened => opened,
+        opened => (opened, true),
     };
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some).map_err(SegmentError::io("open", path)),
+        opened => {
+            let file = opened.map_err(SegmentError::io("open", path))?;
+            Ok(Some(Opened { file, is_writable }))
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::OpenConnections;
 use super::closing::{Closing, Findings};
+use super::{OpenConnections, name_of};
 use crate::append::active::{ActiveSegment, WriteFault};
 use crate::seal::SealedSegment;
 use crate::segment::{
@@ -132,7 +132,7 @@ impl<'a> Copy<'a> {
     ) -> Self {
         let mut closing = Closing::new(vfs, plan, name_of(path));
         closing.last_ns = parse_timestamp(header.created.as_bytes()).unwrap_or(0);
-        open.carry(&header);
+        open.carry(&header.open);
         Self {
             vfs,
             path,
@@ -290,11 +290,6 @@ fn frames_in(lines: &[u8]) -> u64 {
     records
         .filter(|record| matches!(record.body, Body::Frame(_)))
         .count() as u64
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// Where the fresh file grows.

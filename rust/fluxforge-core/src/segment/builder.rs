@@ -17,7 +17,9 @@ impl Builder {
     pub(crate) fn new(uid: u8, counter: u64, continues: Option<Continues>) -> Self {
         let name = format!("segment_20251203T14_{counter:05}.ndjson");
         let uid = Uid::from_bytes([uid; 16]);
-        Self::begin(Header::new(name, uid, "test", None, 0, continues))
+        let mut header = Header::new(name, uid, "test", None, 0, continues);
+        header.durability = Some(Durability::Fsync);
+        Self::begin(header)
     }
 
     /// A segment that begins with this header.

@@ -10,7 +10,7 @@ use crate::rules::{Rule, is_left_out};
 /// Where the checked text of a checkpoint ends and its sum begins.
 const SUM_KEY: &[u8] = b",\"crc32c\":\"";
 /// What a checkpoint's line begins with.
-const START: &[u8] = b"{\"checkpoint\":{";
+pub(crate) const START: &[u8] = b"{\"checkpoint\":{";
 
 /// What a checkpoint says about the segment up to and including its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,14 @@ impl Checkpoint {
     /// Appends the line that closes `group`, which must be all that `out` holds from `start` on.
     /// `self.crc32c` is ignored; returns the sum.
     pub fn push(&self, out: &mut Vec<u8>, start: usize, uid: &Uid) -> u32 {
+        self.push_fields(out);
+        let sum = sum(uid, &out[start..]);
+        push_sum(out, sum);
+        sum
+    }
+
+    /// Appends the line up to where its sum begins.
+    fn push_fields(&self, out: &mut Vec<u8>) {
         let Self {
             n,
             frames,
@@ -62,10 +70,6 @@ impl Checkpoint {
             r#"{{"checkpoint":{{"n":{n},"frames":{frames},"bytes":{bytes},"mono_ns":{mono_ns},"prev":"{prev:08x}""#
         )
         .expect("memory takes writes");
-        let sum = sum(uid, &out[start..]);
-        out.extend_from_slice(SUM_KEY);
-        writeln!(out, r#"{sum:08x}"}}}}"#).expect("memory takes writes");
-        sum
     }
 
     /// Says whether a line claims to be a checkpoint.
@@ -104,6 +108,37 @@ impl Checkpoint {
     }
 }
 
+/// The sum of a group whose bytes come in pieces, for whoever does not hold it whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupSum(u32);
+
+impl GroupSum {
+    /// Of a group of the segment with this identity, before its first byte.
+    pub(crate) fn new(uid: &Uid) -> Self {
+        Self(sum(uid, b""))
+    }
+
+    /// Takes the bytes that come next.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0 = crc32c::crc32c_append(self.0, bytes);
+    }
+
+    /// Says whether a line, without its break, is to the byte what a writer closes this group
+    /// with.
+    pub(crate) fn is_closed_by(self, checkpoint: &Checkpoint, line: &[u8]) -> bool {
+        let mut written = Vec::with_capacity(line.len() + 1);
+        checkpoint.push_fields(&mut written);
+        let sum = crc32c::crc32c_append(self.0, &written);
+        push_sum(&mut written, sum);
+        written.strip_suffix(b"\n") == Some(line)
+    }
+}
+
+fn push_sum(out: &mut Vec<u8>, sum: u32) {
+    out.extend_from_slice(SUM_KEY);
+    writeln!(out, r#"{sum:08x}"}}}}"#).expect("memory takes writes");
+}
+
 fn sum(uid: &Uid, text: &[u8]) -> u32 {
     if is_left_out(Rule::Chain) {
         return crc32c::crc32c(text);
@@ -137,6 +172,9 @@ mod tests {
         let read = Checkpoint::read(&text[4..]).unwrap();
         assert_eq!(read, Checkpoint { crc32c, ..point });
         assert!(read.proves(&uid, text));
+        let mut sum = GroupSum::new(&uid);
+        text[..4].chunks(3).for_each(|piece| sum.add(piece));
+        assert!(sum.is_closed_by(&read, &text[4..]));
         assert!(
             !read.proves(&Uid::from_bytes([2; 16]), text),
             "another segment's uid"
@@ -146,6 +184,11 @@ mod tests {
             bad[at] ^= 1;
             let proved = Checkpoint::read(&bad[4..]).is_some_and(|c| c.proves(&uid, &bad));
             assert!(!proved, "byte {at} may change unseen");
+            let mut sum = GroupSum::new(&uid);
+            sum.add(&bad[..4]);
+            let closed =
+                Checkpoint::read(&bad[4..]).is_some_and(|c| sum.is_closed_by(&c, &bad[4..]));
+            assert!(!closed, "byte {at} may change unseen");
         }
     }
 }

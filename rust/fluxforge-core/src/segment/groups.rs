@@ -92,6 +92,17 @@ impl Groups {
         }
     }
 
+    /// Of a segment's end: what follows its group that this checkpoint closed, which ends at
+    /// `offset` and up to which all bytes have this hash.
+    pub(crate) fn after(uid: Uid, last: Checkpoint, offset: u64, hash: Xxh3) -> Self {
+        Self {
+            offset,
+            last: Some(last),
+            hash,
+            ..Self::new(uid)
+        }
+    }
+
     /// Takes the bytes that come next; then ask for pieces until there is none.
     pub fn push(&mut self, bytes: &[u8]) {
         self.make_room().extend_from_slice(bytes);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FlockOperation, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Vfs, VfsFile};
@@ -119,6 +119,15 @@ impl VfsFile for DiskFile {
         self.0.write(bytes)
     }
 
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        // Linux appends to a file that was opened for appending, whatever offset it is given.
+        let flags = rustix::fs::fcntl_getfl(&self.0)?;
+        rustix::fs::fcntl_setfl(&self.0, flags - OFlags::APPEND)?;
+        let written = self.0.write_at(bytes, offset);
+        rustix::fs::fcntl_setfl(&self.0, flags)?;
+        written
+    }
+
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         self.0.read_at(into, offset)
     }
@@ -156,6 +165,19 @@ impl VfsFile for DiskFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_written_at_an_offset_and_then_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut created = Disk.create_new(&path).unwrap();
+        assert_eq!(created.append(b"0123456789").unwrap(), 10);
+        for mut file in [created, Disk.open(&path).unwrap()] {
+            assert_eq!(file.write_at(3, b"xyz").unwrap(), 3);
+            assert_eq!(file.append(b"!").unwrap(), 1);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"012xyz6789!!");
+    }
 
     #[test]
     fn no_way_of_moving_replaces_a_file() {

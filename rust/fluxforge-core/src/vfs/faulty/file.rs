@@ -131,6 +131,11 @@ impl Vfs for FaultyVfs {
 
 impl VfsFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let end = self.vfs.world().inodes[self.inode].content.len();
+        self.write_at(end as u64, bytes)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let mut world = self.vfs.world();
         let fault = world.step()?;
         let room = world
@@ -141,12 +146,16 @@ impl VfsFile for FaultyFile {
         } else {
             bytes.len()
         };
-        let taken = wanted.min(room);
         let inode = &mut world.inodes[self.inode];
-        let at = inode.content.len();
-        inode.content.extend_from_slice(&bytes[..taken]);
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        // What is there already takes no room.
+        let there = inode.content.len().saturating_sub(at);
+        let taken = wanted.min(there.saturating_add(room));
         if taken > 0 {
-            inode.touch(at, at + taken);
+            let end = at + taken;
+            inode.content.resize(inode.content.len().max(end), 0);
+            inode.content[at..end].copy_from_slice(&bytes[..taken]);
+            inode.touch(at, end);
         }
         match fault.and_then(Fault::error) {
             Some(error) => Err(error),
