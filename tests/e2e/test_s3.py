@@ -12,6 +12,7 @@ import yaml
 
 import fluxforge
 import oracle
+from chaos_proxy import proxied
 from fluxforge.config import load_config
 from processes import run, running, simulator
 from s3_servers import SECRET_KEY, S3Server
@@ -54,6 +55,11 @@ def record_and_commit(home: Path) -> Counter:
     done = run("fluxforge-etl", "--once", cwd=home)
     assert done.returncode == 0, done.stderr
     assert SECRET_KEY not in ingest.output + done.stderr
+    return level2_rows(journal)
+
+
+def level2_rows(journal: Path) -> Counter:
+    """The level2 rows that were sent."""
     wanted = [oracle.COLUMNS["level2"].index(column) for column in COLUMNS]
     rows = oracle.expected_rows(oracle.journal_frames(journal))["level2"]
     return Counter(tuple(row[i] for i in wanted) for row in rows.elements())
@@ -139,6 +145,52 @@ def test_a_missing_bucket_is_a_clear_line(command, moto, home):
     assert done.returncode == 2, done.stderr
     assert "no-such-bucket" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_s3_away_from_start_to_stop_loses_nothing(moto, home):
+    bucket = moto.bucket()
+    journal = home / "journal.ndjson"
+    with proxied(moto.endpoint) as proxy:
+        configure(home, storage=moto.config(f"{bucket}/desk", endpoint_url=proxy.endpoint))
+        proxy.down()
+        with simulator("--products", "BTC-USD,ETH-USD", journal=journal) as (url, exchange):
+            with running("fluxforge-ingest", "--url", url, cwd=home) as ingest:
+                ingest.wait_for("connected to")
+                time.sleep(1)
+                assert ingest.stop() == 2, ingest.output
+            assert exchange.stop() == 0
+        assert "Traceback" not in ingest.output
+        spool = home / "spool" / bucket / "desk" / "raw" / "ready" / "coinbase"
+        assert f"1 sealed segments (0 MiB) stay in {spool}" in ingest.output
+        (waiting,) = spool.glob("*.ndjson")
+        proxy.up()
+        # The next start finds the spool, whether the exchange answers or not.
+        with running("fluxforge-ingest", "--url", url, cwd=home) as ingest:
+            ingest.wait_for(f"shipped {waiting.name}")
+            assert ingest.stop() == 0, ingest.output
+        assert not waiting.exists()
+        assert run("fluxforge-etl", "--once", cwd=home).returncode == 0
+        assert scanned(home) == level2_rows(journal)
+
+
+def test_a_spool_belongs_to_one_place(moto, home):
+    """What waits for one bucket never goes up to another."""
+    here, there = moto.bucket(), moto.bucket()
+    for bucket in (here, there):
+        configure(home, storage=moto.config(bucket, endpoint_url="http://127.0.0.1:1"))
+        with (
+            simulator("--products", "BTC-USD", journal=home / f"{bucket}.ndjson") as (url, _),
+            running("fluxforge-ingest", "--url", url, cwd=home) as ingest,
+        ):
+            ingest.wait_for("connected to")
+            assert ingest.stop() == 2, ingest.output
+    configure(home, storage=moto.config(here))
+    with running("fluxforge-ingest", "--url", url, cwd=home) as ingest:
+        ingest.wait_for("shipped ")
+        assert ingest.stop() == 0, ingest.output
+    assert len(keys(moto, here)) == 1
+    assert keys(moto, there) == []
+    assert len(list((home / "spool" / there).rglob("segment_*.ndjson"))) == 1
 
 
 def test_secrets_are_in_no_output_however_verbose(moto, home):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,17 @@ def test_what_was_uploaded_before_a_crash_counts_as_uploaded(storage, writer):
     shipper(storage, writer).ship_all()
     assert list(writer.ready_dir.iterdir()) == []
     assert storage.list_files(READY) == [f"{READY}/{segment.name}"]
+
+
+def test_two_shippers_of_one_spool_take_each_segment_once(storage, writer):
+    for number in range(4):
+        seal(writer, f'{{"n":{number}}}'.encode())
+    ships = [shipper(storage, writer) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(each.ship_all) for each in ships]:
+            done.result()
+    assert list(writer.ready_dir.iterdir()) == []
+    assert len(storage.list_files(READY)) == 4
 
 
 def test_another_writers_segment_of_the_name_stops_that_one_only(storage, writer):

@@ -104,6 +104,8 @@ class Shipper:
             try:
                 self._ship(segment)
             except StorageError as error:
+                if not segment.exists():
+                    continue  # another writer of this spool was faster
                 failures.append(error)
                 if isinstance(error, StorageAccessError):
                     break  # it is the storage, not the segment
@@ -166,7 +168,7 @@ class Shipper:
                 f"{place} exists with other bytes than {segment}. If two writers use one "
                 "ingestion.writer_id, give each its own; if an upload was damaged, delete it."
             )
-        segment.unlink()
+        segment.unlink(missing_ok=True)
         self._shipped += 1
         log.info("shipped %s", segment.name)
 

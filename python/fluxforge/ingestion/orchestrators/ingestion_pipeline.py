@@ -7,6 +7,7 @@ import logging
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from fluxforge._native import WriterStats
 from fluxforge.config import FluxForgeConfig
@@ -143,8 +144,13 @@ class IngestionPipeline:
             durability=settings.durability,
             on_full=settings.on_full,
             min_free_mb=settings.min_free_mb,
-            spool_dir=settings.spool_path(),
+            spool_dir=self._spool(),
         )
+
+    def _spool(self) -> Path:
+        """Where segments wait that go to this storage: another's never go up with them."""
+        _, _, place = self._storage.get_full_path("").rpartition("://")
+        return self._config.ingestion.spool_path() / place.strip("/")
 
     def _build_collectors(self, plan: list[ConnectionPlan], writer: LogWriter) -> list[Collector]:
         connection = self._connection
