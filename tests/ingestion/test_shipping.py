@@ -132,6 +132,16 @@ def test_a_segment_damaged_on_its_way_is_not_dropped_and_goes_up_again(moto, tmp
         assert storage.read_bytes(f"{READY}/{segment.name}") == content
 
 
+def test_a_wrong_bucket_is_told_before_the_first_segment(moto, tmp_path, caplog):
+    storage = moto.storage(bucket="no-such-bucket")
+    stop = asyncio.Event()
+    stop.set()
+    with make_writer(storage, tmp_path / "spool") as writer:
+        asyncio.run(shipper(storage, writer).run(stop))
+    assert "there is no bucket 'no-such-bucket'" in caplog.text
+    assert "Capture goes on" in caplog.text
+
+
 def test_the_lag_is_the_oldest_segments_wait(storage, writer):
     seal(writer, b'{"n":1}')
     (segment,) = writer.ready_dir.iterdir()

@@ -88,6 +88,7 @@ class Shipper:
         async with asyncio.TaskGroup() as tasks:
             # Beside the uploads: one that stalls is when the spool fills.
             tasks.create_task(self._watch_spool(stop))
+            await asyncio.to_thread(self._reach)
             while not stop.is_set():
                 with suppress(StorageError):  # told, and tried again
                     await asyncio.to_thread(self.ship_all)
@@ -141,6 +142,13 @@ class Shipper:
         else:
             log.info("there is room in the spool again; capture goes on")
 
+    def _reach(self) -> None:
+        """Ask the storage for anything: a wrong bucket is told now, not with the first segment."""
+        try:
+            self._storage.exists(self._storage.join_path(self._ready_path, "nothing"))
+        except StorageError as error:
+            self._tell(error)
+
     async def _watch_spool(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self.hold_or_release()
@@ -181,8 +189,8 @@ class Shipper:
             self._told_at = self._now()
             stats = self.stats()
             log.error(
-                "%s %d sealed segments (%d MiB) stay in %s and go up when it can be reached.",
-                error,
+                "%s. Capture goes on: %d sealed segments (%d MiB) wait in %s",
+                str(error).removesuffix("."),
                 stats.waiting,
                 stats.waiting_bytes >> 20,
                 self._writer.ready_dir,
