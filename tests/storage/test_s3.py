@@ -17,8 +17,14 @@ from botocore.exceptions import ReadTimeoutError
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from fluxforge.errors import ObjectNotFoundError, StorageAccessError, StorageError
+from fluxforge.errors import (
+    ObjectDamagedError,
+    ObjectNotFoundError,
+    StorageAccessError,
+    StorageError,
+)
 from fluxforge.storage import S3Storage, s3
+from fluxforge.storage.s3_fingerprint import Fingerprint
 from s3_servers import SECRET_KEY
 
 ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
@@ -141,6 +147,26 @@ def test_other_bytes_than_were_written_are_noticed(storage):
         storage.read_bytes("x")
     with pytest.raises(StorageError, match="not those that were written"):
         list(storage.read_chunks("x"))
+
+
+def test_blocks_in_another_order_are_noticed(storage):
+    first, second = b"1" * (1 << 20), b"2" * (1 << 20)
+    wanted = Fingerprint.of_bytes(first + second).xxh3
+    metadata = Fingerprint.of_bytes(second + first).metadata() | {"fluxforge-xxh3": wanted}
+    storage._client.put_object(
+        Bucket=storage._bucket, Key="prefix/x", Body=second + first, Metadata=metadata
+    )
+    with pytest.raises(ObjectDamagedError, match="as a whole"):
+        storage.read_bytes("x")
+
+
+def test_an_object_that_was_cut_is_noticed_before_its_first_byte(storage):
+    metadata = Fingerprint.of_bytes(b"1" * (1 << 20) + b"2").metadata()
+    storage._client.put_object(
+        Bucket=storage._bucket, Key="prefix/x", Body=b"1" * (1 << 20), Metadata=metadata
+    )
+    with pytest.raises(ObjectDamagedError, match="1048576 bytes long"):
+        next(storage.read_chunks("x"))
 
 
 def test_objects_of_others_have_no_hash_and_are_read(storage):
