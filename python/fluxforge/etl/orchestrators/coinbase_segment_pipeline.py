@@ -66,7 +66,9 @@ class CoinbaseSegmentPipeline:
         )
         threads = max(1, _cpus() // settings.workers)
         self._reader = NDJSONReader(storage, feed, numbers=settings.numbers, threads=threads)
-        self._writer = ParquetWriter(self._output, output_path=output_path, recipe=self._recipe)
+        self._writer = ParquetWriter(
+            self._output, output_path=output_path, recipe=self._recipe, threads=threads
+        )
 
     def run(self, key: str, *, segment: str, uid: str) -> Commit:
         """Parse the segment at a key and write its parts and rejects.
