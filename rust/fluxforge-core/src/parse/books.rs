@@ -11,6 +11,7 @@ use super::scan::Scanner;
 use super::sequence::ConnectionSequence;
 use super::sink::Sink;
 use super::structure::{CHECKPOINT, SEAL};
+use super::wide::prefetch;
 use crate::schema::plan::Plan;
 
 /// frames = parsed + the sum of ignored + rejected.
@@ -55,6 +56,10 @@ pub struct Reject {
     /// The line without its newline.
     pub data: Box<[u8]>,
 }
+
+/// While a line is read, what lies this far behind it is fetched from memory: there the next block
+/// is hashed.
+const AHEAD: usize = 64 << 10;
 
 /// Whole lines that follow each other.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +136,7 @@ impl Books {
             let rest = &bytes[at..];
             let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let line = &rest[..length];
+            prefetch(lines.text.get(at + AHEAD..).unwrap_or_default(), length);
             self.lines += 1;
             let offset = lines.offset + at as u64;
             let is_header = offset == 0 && lines.headed;

@@ -128,18 +128,22 @@ impl Column {
         let words = &lane.words[..rows];
         let before = match &mut self.values {
             Values::Float(values) => {
+                grow(values, rows);
                 values.extend(words.iter().map(|word| f64::from_bits(*word)));
                 values.len() - rows
             }
             Values::Int(values) => {
+                grow(values, rows);
                 values.extend(words.iter().map(|word| *word as i64));
                 values.len() - rows
             }
             Values::Code(values) => {
+                grow(values, rows);
                 values.extend(words.iter().map(|word| *word as i32));
                 values.len() - rows
             }
             Values::Decimal(values) => {
+                grow(values, rows);
                 let whole =
                     |(low, high): (&u64, &u64)| i128::from(*high as i64) << 64 | i128::from(*low);
                 values.extend(words.iter().zip(&lane.highs).map(whole));
@@ -380,7 +384,16 @@ pub(crate) fn started<T>() -> Vec<T> {
     Vec::with_capacity(64)
 }
 
-/// Growth doubles; what is kept for long gives a large surplus back.
+/// Makes room for more rows: in long strides, as each copies all that there is, and what is not
+/// used of the last one costs nothing before it is given back.
+#[inline]
+fn grow<T>(values: &mut Vec<T>, rows: usize) {
+    if values.capacity() - values.len() < rows {
+        values.reserve_exact(rows.max(values.len() * 3));
+    }
+}
+
+/// What is kept for long gives a large surplus back.
 pub(crate) fn shrunk<T>(mut values: Vec<T>) -> Vec<T> {
     if values.len() < values.capacity() / 4 * 3 {
         values.shrink_to_fit();

@@ -185,6 +185,46 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_several_products_in_one_frame_keep_their_values() {
+        let trade = |(at, product): (usize, char)| {
+            let time = if at.is_multiple_of(3) {
+                "1970-01-01T00:00:00Z"
+            } else {
+                "2026-04-07T14:30:00Z"
+            };
+            format!(
+                r#"{{"trade_id":"{at}","product_id":"{product}-USD","price":"{at}","size":"1","side":"BUY","time":"{time}"}}"#
+            )
+        };
+        let products = "ABBCCCABABBBBCCA";
+        let line = |products: &str, from: usize| {
+            let trades: Vec<_> = (from..).zip(products.chars()).map(trade).collect();
+            let events = format!(r#"[{{"type":"update","trades":[{}]}}]"#, trades.join(","));
+            format!(
+                r#"{{"capture_ts":"2026-04-07T14:30:01Z","conn":"c","data":{{"channel":"market_trades","timestamp":"2026-04-07T14:30:00Z","sequence_num":1,"events":{events}}}}}"#
+            )
+        };
+        // Alone, each row goes the way that needs no other; then all of them go together.
+        let alone: Vec<_> = (0..)
+            .zip(products.split_inclusive(|_| true))
+            .map(|(at, p)| line(p, at))
+            .collect();
+        let space = " ".repeat(200);
+        let alone = parse(&[format!("{}\n{space}", alone.join("\n")).as_bytes()]).unwrap();
+        let together = parse(&[format!("{0}\n{space}", line(products, 0)).as_bytes()]).unwrap();
+        assert_eq!(alone.partitions.len(), 3);
+        for (one, other) in alone.partitions.iter().zip(&together.partitions) {
+            for name in ["trade_id", "price", "time", "side"] {
+                assert_eq!(
+                    one.rows.column_by_name(name),
+                    other.rows.column_by_name(name),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn only_json_becomes_rows() {
         for good in LINES.map(str::as_bytes) {
             for (place, byte) in (0..good.len()).flat_map(|at| b"]},:\"0 ".map(|byte| (at, byte))) {

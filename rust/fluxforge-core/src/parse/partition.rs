@@ -71,10 +71,20 @@ pub(crate) struct Partition {
 pub(crate) struct Partitions {
     all: Vec<Partition>,
     places: Vec<Places>,
-    /// Per table: where the last row went.
-    last: Vec<Option<usize>>,
+    /// Per table: where rows of products went lately, by [`spot`].
+    recent: Vec<[usize; SPOTS]>,
     frame: u64,
     touched: Vec<Mark>,
+}
+
+/// Products that are found without a hash that withstands attack.
+const SPOTS: usize = 64;
+
+/// Where a product is looked for first.
+#[inline]
+fn spot(product: &[u8]) -> usize {
+    let add = |sum: usize, byte: &u8| sum.wrapping_mul(31).wrapping_add(usize::from(*byte));
+    product.iter().fold(0, add) % SPOTS
 }
 
 /// Of one table: product to the days it has and the partition of each.
@@ -92,7 +102,7 @@ impl Partitions {
     pub(crate) fn new(tables: usize) -> Self {
         Self {
             places: vec![HashMap::new(); tables],
-            last: vec![None; tables],
+            recent: vec![[usize::MAX; SPOTS]; tables],
             frame: 1,
             ..Self::default()
         }
@@ -109,18 +119,19 @@ impl Partitions {
         numbers: Numbers,
     ) -> Result<usize, Fault> {
         let wanted = product.unwrap_or_default();
-        if let Some(last) = self.last[table] {
-            let partition = &self.all[last];
-            let known = partition.product.as_deref().unwrap_or_default();
-            if known.as_bytes() == wanted && partition.day == day {
-                return Ok(last);
-            }
+        let spot = spot(wanted);
+        let recent = self.recent[table][spot];
+        if let Some(partition) = self.all.get(recent)
+            && partition.key() == wanted
+            && partition.day == day
+        {
+            return Ok(recent);
         }
         let place = match self.place(table, wanted, day) {
             Some(place) => place,
             None => self.create(table, product, day, plan, numbers)?,
         };
-        self.last[table] = Some(place);
+        self.recent[table][spot] = place;
         Ok(place)
     }
 

@@ -8,7 +8,7 @@ use super::rows::Rows;
 use super::scan::Scanner;
 use super::shapes::{CAPTURE, LineShape, Value};
 use super::time::Clock;
-use super::value;
+use super::{swar, value};
 use crate::schema::plan::{Plan, SEQUENCE_NUM, SERVER_TS};
 
 /// What stands in a line's head.
@@ -88,6 +88,11 @@ fn head<'a>(
                 server_ts = value::timestamp(&mut scanner, column, clock).ok()?;
             }
             (Value::Sequence, b'-' | b'0'..=b'9') => {
+                if let Some((number, length)) = scanner.ahead().and_then(swar::whole) {
+                    scanner.advance(length);
+                    sequence = Some(number.into());
+                    continue;
+                }
                 sequence = value::sequence(&mut scanner, &columns[SEQUENCE_NUM]).ok()?;
             }
             (Value::Rows, _) => {}

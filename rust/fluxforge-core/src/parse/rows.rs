@@ -82,13 +82,11 @@ impl<'a, 's> Rows<'a, 's> {
         if let Some(sequence) = self.sink.sequence {
             self.sink.common[SEQUENCE_NUM] = Cell::Int(sequence);
         }
-        for (index, column) in self.table.columns.iter().enumerate() {
-            if column.is_route {
-                let channel = std::mem::take(&mut self.sink.channel);
-                let code = self.sink.intern(self.index, index, &channel);
-                self.sink.channel = channel;
-                self.sink.common[index] = Cell::Code(code?);
-            }
+        for &index in &self.table.routes {
+            let channel = std::mem::take(&mut self.sink.channel);
+            let code = self.sink.intern(self.index, index, &channel);
+            self.sink.channel = channel;
+            self.sink.common[index] = Cell::Code(code?);
         }
         Ok(())
     }

@@ -85,6 +85,20 @@ const POW10: [u64; 9] = [
     100_000_000,
 ];
 
+/// Reads a whole JSON number of up to 8 digits, without a sign, that a comma or brace follows. Says
+/// how many digits it has.
+#[inline]
+pub(crate) fn whole(text: &[u8; 9]) -> Option<(u32, usize)> {
+    let word = word(text, 0)?;
+    let count = digits(word);
+    let zeros_first = text[0] == b'0' && count > 1;
+    if count == 0 || zeros_first || !matches!(text[count], b',' | b'}') {
+        return None;
+    }
+    let value = eight(word << (64 - 8 * count));
+    Some((u32::try_from(value).ok()?, count))
+}
+
 /// Reads one to nine digits that end in `Z"`, as a count of nanoseconds, and says how many they are.
 #[inline]
 pub(crate) fn nanos(text: &[u8; 11]) -> Option<(u32, usize)> {
@@ -229,6 +243,15 @@ mod tests {
                 && digits.matches('.').count() <= 1
                 && digits.bytes().any(|b| b.is_ascii_digit());
             prop_assert!(is_one || decimal(&chunk(&text, behind)).is_none(), "{}", text);
+        }
+
+        #[test]
+        fn whole_numbers_are_what_their_digits_say(of in "[0-9]{0,10}", behind in "[,}.eE ]") {
+            let wanted = matches!(&*behind, "," | "}")
+                && (1..=8).contains(&of.len())
+                && (of.len() == 1 || !of.starts_with('0'));
+            let read = whole(&chunk(&format!("{of}{behind}"), b','));
+            prop_assert_eq!(read, wanted.then(|| (of.parse().unwrap(), of.len())));
         }
 
         #[test]

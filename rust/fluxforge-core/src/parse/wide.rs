@@ -88,6 +88,15 @@ pub(crate) fn with_widest<J: Job>(job: J) -> J::Done {
     job.with(Scalar)
 }
 
+/// Asks for the first so many bytes to be brought from memory, which takes as long as reading them.
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8], length: usize) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(&bytes[..length.min(bytes.len())]);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (bytes, length);
+}
+
 /// The way of any machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar;

@@ -56,6 +56,8 @@ pub(crate) struct TablePlan {
     pub(crate) per_row: Vec<usize>,
     /// …and those that are filled in for a run of rows.
     pub(crate) per_run: Vec<usize>,
+    /// The columns that say the channel.
+    pub(crate) routes: Vec<usize>,
     pub(crate) has_product: bool,
     /// The product is a row's own, not its event's.
     pub(crate) product_in_rows: bool,

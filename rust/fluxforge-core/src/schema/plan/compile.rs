@@ -108,6 +108,7 @@ impl TablePlan {
             ],
             per_row: Vec::new(),
             per_run: vec![SERVER_TS, SEQUENCE_NUM, EVENT_TYPE],
+            routes: Vec::new(),
             has_product: spec.product_id.is_some(),
             product_in_rows: false,
         };
@@ -136,6 +137,13 @@ impl TablePlan {
         for level in &mut table.levels {
             level.declare_in_wire_order();
         }
+        let mut in_rows = table.levels.last().into_iter().flat_map(|l| &l.fields);
+        table.product_in_rows = in_rows.any(|f| f.action == Action::Product);
+        let columns = table.columns.iter().enumerate();
+        table.routes = columns
+            .filter(|(_, c)| c.is_route)
+            .map(|(i, _)| i)
+            .collect();
         Ok(table)
     }
 
