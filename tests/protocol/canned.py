@@ -79,6 +79,9 @@ class CannedPipeline:
     def run(self, key: str, *, segment: str, uid: str) -> Commit:
         assert (segment, uid) == (self._canned.segment, self._canned.uid)
         assert b"".join(self._storage.read_chunks(key)) == self._canned.raw
+        for rejects, data in self._objects.items():
+            if "/_rejects/" in rejects and not self._storage.create_new(data, rejects):
+                self._storage.ensure_durable(rejects)
         parts = [(data, k) for k, data in self._objects.items() if k.endswith(".parquet")]
         created = self._storage.create_all(parts)
         for new, (data, part) in zip(created, parts, strict=True):
@@ -86,7 +89,4 @@ class CannedPipeline:
                 assert self._storage.size(part) == len(data)
                 assert self._storage.read_bytes(part) == data
                 self._storage.ensure_durable(part)
-        for rejects, data in self._objects.items():
-            if "/_rejects/" in rejects and not self._storage.create_new(data, rejects):
-                self._storage.ensure_durable(rejects)
         return self._commit

@@ -9,7 +9,7 @@ import pytest
 
 from fluxforge.etl import claims, sweeper
 from fluxforge.etl.worker import Worker
-from protocol.canned import FRAMES, Canned, can
+from protocol.canned import FRAMES, WITH_REJECTS, Canned, can
 from protocol.explore import BrokenError, Explorer
 from protocol.world import World
 
@@ -73,6 +73,14 @@ def test_workers_and_a_quarantine(canned):
 def test_workers_and_who_sweeps_claims(canned):
     world = World(canned)
     explore(world, world.worker("float64"), world.worker("float64"), world.claims_sweeper())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_workers_with_rejects_and_a_sweeper(tmp_path):
+    """A row to one recipe is a reject to the other; both write lists of rejects."""
+    world = World(can(tmp_path, WITH_REJECTS))
+    explore(world, world.worker("float64"), world.worker("decimal"), world.lake_sweeper())
 
 
 @pytest.mark.slow

@@ -165,8 +165,7 @@ def _listed(
 ) -> list[tuple[str, bytes]]:
     commit = Commit.from_json(record, key=key)
     keys = [part.key("processed/coinbase") for part in commit.parts]
-    if commit.rejects is not None:
-        keys.append(f"processed/coinbase/{commit.rejects}")
+    keys += [f"processed/coinbase/{name}" for name in commit.rejects]
     known = dict(contents)
     return [(each, known[each]) for each in keys]
 

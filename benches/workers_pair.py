@@ -1,0 +1,93 @@
+"""Two workers on one backlog beside two ETLs that know nothing of each other, half of it each.
+
+What keeping apart costs: claims, looks that were in vain, waiting for the last segment. On a
+machine with two CPUs or more:
+
+    python benches/workers_pair.py [--runs 5] [--segments 8] [--megabytes 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import corpus
+import orjson
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from segments import local, write_segment
+
+CPUS = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))[:2]]
+ETL = str(Path(sys.executable).parent / "fluxforge-etl")
+READY = "raw/ready/coinbase"
+
+
+def etl(data: Path, *options: str, cpus: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["taskset", "--cpu-list", cpus, ETL, "--once", "--data-dir", str(data), *options],
+        env={**os.environ, "FLUXFORGE__ETL__RAW_RETENTION": "delete"},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def put(segments: list[Path], data: Path) -> Path:
+    ready = data / READY
+    ready.mkdir(parents=True)
+    for segment in segments:
+        os.link(segment, ready / segment.name)
+    return data
+
+
+def together(segments: list[Path], where: Path) -> float:
+    data = put(segments, where)
+    return timed([lambda: etl(data, "--workers", "2", cpus=",".join(CPUS))])
+
+
+def apart(segments: list[Path], where: Path) -> float:
+    halves = [put(segments[first::2], where / str(first)) for first in range(2)]
+    pairs = zip(halves, CPUS, strict=True)
+    return timed([lambda half=half, cpu=cpu: etl(half, cpus=cpu) for half, cpu in pairs])
+
+
+def timed(starts: list) -> float:
+    began = time.monotonic()
+    running = [start() for start in starts]
+    for process in running:
+        assert process.wait() == 0
+    return time.monotonic() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--segments", type=int, default=8)
+    parser.add_argument("--megabytes", type=int, default=10)
+    options = parser.parse_args()
+    ratios = []
+    with tempfile.TemporaryDirectory(prefix="fluxforge-bench-") as directory:
+        where = Path(directory)
+        lines = corpus.generate(products=20, size=options.megabytes * 10**6).splitlines()
+        frames = [orjson.dumps(orjson.loads(line)["data"]) for line in lines]
+        segments = [write_segment(local(where / "raw"), frames) for _ in range(options.segments)]
+        for run in range(options.runs):
+            pair = {}
+            # In turns: whoever goes second finds the machine as the first one left it.
+            for measure in (together, apart) if run % 2 else (apart, together):
+                home = where / f"run-{run}-{measure.__name__}"
+                pair[measure.__name__] = measure(segments, home)
+                shutil.rmtree(home)
+            ratios.append(pair["apart"] / pair["together"])
+            print(f"together {pair['together']:.2f} s, apart {pair['apart']:.2f} s")
+    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+    print(f"two workers reach {middle:.2f} of two independent ETLs ({low:.2f} to {high:.2f})")
+
+
+if __name__ == "__main__":
+    main()
