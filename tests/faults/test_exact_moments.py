@@ -235,6 +235,24 @@ def test_dying_at_every_system_call_loses_nothing_acknowledged(call: str, tmp_pa
     assert moment > 3
 
 
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "rename", "unlinkat"])
+def test_a_segment_that_is_closed_where_it_lies_survives_a_second_fault(
+    call: str, fault: str, tmp_path: Path
+) -> None:
+    life = tampered(tmp_path, "write:signal=KILL:when=12")
+    # What recovers it dies or fails in its turn, before, in or after writing the end.
+    second = tampered(tmp_path, f"{call}:{fault}:when=1", first=1_000_000, recover_only=True)
+    if fault == "signal=KILL":
+        assert not second.has("closed")
+    else:
+        assert tampered_calls(tmp_path, first=1_000_000) == 1
+    start_again(tmp_path)
+    verdict.recovered(tmp_path / "raw", life)
+    left = [path.name for path in (tmp_path / "raw/active").iterdir()]
+    assert not [name for name in left if "segment_" in name], left
+
+
 # -- the rule that a segment names what it continues -----------------------------------------------
 
 
