@@ -128,6 +128,11 @@ def test_proper_s3_bucket_permissions(desk):
         ("s3:GetObject", lambda s: s.size("x"), "s3:GetObject"),
         ("s3:DeleteObject", lambda s: s.delete("x"), "s3:DeleteObject"),
         ("s3:ListBucket", lambda s: s.list_files(), "s3:ListBucket"),
+        (
+            "s3:ListBucketMultipartUploads",
+            lambda s: s.sweep_unfinished(older_than=0),
+            "s3:ListBucketMultipartUploads",
+        ),
     ],
 )
 def test_each_permission_of_the_policy_is_named_where_it_lacks(radosgw, action, verb, needed):

@@ -26,6 +26,7 @@ _PERMISSION = {
     "HeadObject": "s3:GetObject (and s3:ListBucket: without it a missing object looks forbidden)",
     "ListObjectsV2": "s3:ListBucket",
     "HeadBucket": "s3:ListBucket",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "DeleteObject": "s3:DeleteObject",
 }
 _BAD_CREDENTIALS = {
