@@ -30,6 +30,7 @@ _TOOLS = {
 }
 # cephx stays on: with auth none, radosgw never gets through to the monitor. One copy of each
 # object on the one disk there is, and no limit on placement groups, of which no manager takes care.
+# What is deleted makes room within seconds: by default it would lie in memory for two hours.
 _CONFIG = """\
 [global]
 fsid = {fsid}
@@ -59,6 +60,8 @@ osd_data = {home}/osd
 run_dir = {home}
 admin_socket =
 log_file = {home}/$name.log
+rgw_gc_obj_min_wait = 1
+rgw_gc_processor_period = 2
 rgw_frontends = beast endpoint=127.0.0.1:{port}
 """
 
