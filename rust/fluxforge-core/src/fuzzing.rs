@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::inspect::{Harm, Inspection, Inspector, Verdict};
-use crate::recover::{Outcome, Place, recover};
-use crate::segment::{Checkpoint, Opening, SegmentError};
+use crate::recover::{FileOutcome, Outcome, Place, recover, recover_file};
+use crate::segment::{Checkpoint, Groups, Opening, Piece, SegmentError};
 use crate::vfs::Vfs;
 use crate::vfs::faulty::FaultyVfs;
 
@@ -60,6 +60,8 @@ pub fn recover_any(bytes: &[u8]) {
         Outcome::Sealed => {
             let ready = disk.read(&place.ready.join(NAME)).expect("published");
             hold_against(bytes, &prefix, &ready);
+            assert_eq!(one.frames, inspect(&ready, ready.len()).frames);
+            assert!(copied(bytes) == ready, "a copy holds something else");
             nothing_vanished(&disk, &place.quarantine, bytes, &ready);
         }
         Outcome::Empty => assert!(prefix.is_empty(), "records were removed"),
@@ -151,16 +153,63 @@ fn is_frame(line: &[u8]) -> bool {
     record.is_some_and(|record| matches!(record.body, Body::Frame(_)))
 }
 
-/// What was published begins with what was proved, is whole itself, and holds no frame that was
-/// not there.
+/// What was published begins with what was proved, is whole itself, holds the frames that are
+/// proved anywhere and no other, each once and in order, and its books say what inspecting the old
+/// file says.
 fn hold_against(old: &[u8], prefix: &[&[u8]], published: &[u8]) {
-    assert_eq!(inspect(published, published.len()).verdict, Verdict::Whole);
+    let (before, after) = (inspect(old, old.len()), inspect(published, published.len()));
+    assert_eq!(after.verdict, Verdict::Whole);
     let records = proved_lines(published);
     assert!(records.starts_with(prefix), "a proved record was lost");
-    for line in records.iter().filter(|line| is_frame(line)) {
-        let is_old = memchr::memmem::find(old, line).is_some();
-        assert!(is_old, "made up: {}", String::from_utf8_lossy(line));
+    let frames: Vec<&[u8]> = records.into_iter().filter(|line| is_frame(line)).collect();
+    let expected = proved_frames(old);
+    assert!(frames == expected, "lost, made up or moved");
+    assert_eq!(
+        (before.frames, &before.connections),
+        (after.frames, &after.connections)
+    );
+    assert_eq!(after.frames, frames.len() as u64);
+    for (kind, times) in &before.kinds {
+        assert!(after.kinds[kind] >= *times, "{kind}: {:?}", after.kinds);
     }
+}
+
+/// The frames of all groups that are proved, also of those after damage.
+fn proved_frames(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let Opening::Segment(header) = Opening::read(line) else {
+        return Vec::new();
+    };
+    let mut groups = Groups::new(header.uid);
+    groups.push(bytes);
+    groups.end();
+    let pieces = std::iter::from_fn(|| groups.next_piece());
+    let proved = pieces.filter_map(|piece| match piece {
+        Piece::Group { lines, .. } => Some(lines),
+        _ => None,
+    });
+    let lines = proved.collect::<Vec<_>>().concat();
+    let lines = lines.split_inclusive(|&byte| byte == b'\n');
+    lines
+        .filter(|line| is_frame(line))
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// What `fluxforge segment recover` makes of it, which always copies.
+fn copied(bytes: &[u8]) -> Vec<u8> {
+    let disk = FaultyVfs::new();
+    let (dir, out) = (Path::new("/there"), Path::new("/out"));
+    disk.mkdir(dir).expect("a sound disk");
+    disk.put(&dir.join(NAME), bytes);
+    let outcome = recover_file(&disk, &dir.join(NAME), out).expect("a sound disk");
+    let FileOutcome::Sealed(copy) = outcome else {
+        panic!("{outcome:?}")
+    };
+    disk.read(&copy.path).expect("just written")
 }
 
 /// What is not in the published segment lies in quarantine or stands in its `cut` event.
