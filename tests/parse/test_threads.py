@@ -36,14 +36,22 @@ def test_a_segment_without_a_header_gives_the_same_by_threads(plain: Path, threa
 def test_stretches_are_the_same_by_threads(plain: Path) -> None:
     storage = LocalStorage(plain.parent)
 
-    def stretches(threads: int) -> list[tuple[str, str | None, int]]:
+    def stretches(threads: int) -> tuple[list[tuple[str, str | None, int]], bytes]:
         reader = NDJSONReader(storage, threads=threads)
         stream = reader.stream(plain.name, stretch=1_000_000)
-        parts = [part for stretch in stream for part in stretch]
-        return [(part.table, part.product_id, len(part)) for part in parts]
+        parts, rejects = [], b""
+        while True:
+            try:
+                ready = next(stream)
+            except StopIteration as end:
+                return parts, rejects + end.value.rejects_ndjson()
+            parts += [(part.table, part.product_id, len(part)) for part in ready.partitions]
+            rejects += b"".join(ready.rejects)
 
-    assert len(stretches(1)) > 100
-    assert stretches(3) == stretches(1)
+    parts, rejects = stretches(1)
+    assert len(parts) > 100
+    assert rejects.count(b"\n") > 10
+    assert stretches(3) == (parts, rejects)
 
 
 def test_pieces_are_joined_in_order_and_an_error_comes_at_its_place() -> None:

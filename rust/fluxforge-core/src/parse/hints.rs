@@ -63,6 +63,17 @@ impl Hints {
         level: &Level,
         after: &mut usize,
     ) -> Result<Key<'a>, Fault> {
+        // Keys may come in any order, but mostly are written as they are named.
+        let (text, at) = scanner.whole();
+        let rest = text.get(at..).unwrap_or_default();
+        let mut fields = level.fields.iter().enumerate();
+        let named = fields.find_map(|(index, field)| Some((index, field.pattern.length_in(rest)?)));
+        if let Some((index, length)) = named {
+            scanner.advance(length);
+            self.0[level.slot + *after] = index;
+            *after = index + 1;
+            return Ok(Key::Known(index));
+        }
         let key = scanner.key()?;
         let mut scratch = Vec::new();
         // Half a surrogate pair names nothing that we know.

@@ -235,6 +235,9 @@ impl SegmentParser {
             walked
         });
         board.merge(&self.plan, &mut self.books);
+        if let Some(leaving) = &mut self.leaving {
+            leaving.add(&mut self.books.rejects);
+        }
         walked
     }
 

@@ -5,7 +5,7 @@
 
 use super::fault::Fault;
 use super::number::{Grammar, Number};
-use super::swar::plain_run;
+use super::wide::plain_run;
 
 /// Levels of objects and arrays inside each other: one bit each in [`Scanner::skip_value`].
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -164,7 +164,8 @@ impl<'a> Scanner<'a> {
             self.pos -= 1;
         }
         let start = self.pos + 1;
-        let run = plain_run(&self.bytes[start..self.end]);
+        // Beyond the end stands a line break, if anything: there it stops.
+        let run = plain_run(self.bytes.get(start..).unwrap_or_default());
         self.pos = start + run;
         if self.peek() == b'"' {
             self.pos += 1;

@@ -88,6 +88,21 @@ pub(crate) fn with_widest<J: Job>(job: J) -> J::Done {
     job.with(Scalar)
 }
 
+/// How many bytes from the start are neither quote, backslash nor control character.
+#[inline]
+pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    #[cfg(target_arch = "x86_64")]
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let ends = x86::ends(chunk);
+        if ends != 0 {
+            return at + ends.trailing_zeros() as usize;
+        }
+        at += chunk.len();
+    }
+    at + swar::plain_run(&bytes[at..])
+}
+
 /// Asks for the first so many bytes to be brought from memory, which takes as long as reading them.
 #[inline]
 pub(crate) fn prefetch(bytes: &[u8], length: usize) {
@@ -209,6 +224,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn runs_end_where_a_byte_by_byte_look_says(bytes in prop::collection::vec(
+            prop_oneof![Just(b'"'), Just(b'\\'), Just(0x1f), 0x20..=0xff_u8, 0x20..=0xff_u8], 0..70))
+        {
+            prop_assert_eq!(plain_run(&bytes), swar::plain_run(&bytes));
+        }
+
         #[test]
         fn decimals_are_what_their_digits_say(
             of in "-?[0-9]{0,16}\\.?[0-9]{0,16}", behind in prop_oneof![Just(b'"'), any::<u8>()])

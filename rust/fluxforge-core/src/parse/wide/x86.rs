@@ -3,7 +3,7 @@
 use std::arch::x86_64::{
     __m128i, __m256i, _MM_HINT_T1, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cvtsi64_si128,
     _mm_cvtsi128_si64, _mm_loadu_si128, _mm_madd_epi16, _mm_maddubs_epi16, _mm_min_epu8,
-    _mm_movemask_epi8, _mm_packus_epi32, _mm_prefetch, _mm_set1_epi8, _mm_setr_epi8,
+    _mm_movemask_epi8, _mm_or_si128, _mm_packus_epi32, _mm_prefetch, _mm_set1_epi8, _mm_setr_epi8,
     _mm_setr_epi16, _mm_shuffle_epi8, _mm_sub_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256,
     _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_testz_si256,
     _mm256_xor_si256,
@@ -36,6 +36,24 @@ impl Avx2 {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn run<J: Job>(wide: Avx2, job: J) -> J::Done {
     job.with(wide)
+}
+
+/// A bit for each byte that is a quote, a backslash or a control character.
+#[inline]
+pub(super) fn ends(bytes: &[u8; 16]) -> u32 {
+    // SAFETY: all x86_64 have SSE2.
+    unsafe { ends_with_sse2(bytes) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn ends_with_sse2(bytes: &[u8; 16]) -> u32 {
+    // SAFETY: all 16 bytes are there; they need not be aligned.
+    let text = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+    let is = |byte: u8| _mm_cmpeq_epi8(text, _mm_set1_epi8(byte.cast_signed()));
+    let controls = _mm_cmpeq_epi8(_mm_min_epu8(text, _mm_set1_epi8(0x1f)), text);
+    let ends = _mm_or_si128(_mm_or_si128(is(b'"'), is(b'\\')), controls);
+    _mm_movemask_epi8(ends).cast_unsigned()
 }
 
 #[inline]
