@@ -17,6 +17,7 @@ import fluxforge
 from crashing_storage import CrashingStorage, PowerCut
 from fluxforge.errors import LedgerError, SegmentFormatError
 from fluxforge.etl import ETLJob, ETLWatcher
+from processes import wait_until
 from segments import level2, local, trade, write_segment
 
 FRAMES = [
@@ -355,3 +356,23 @@ def test_a_watcher_ends_when_told(config):
 def test_no_segments_and_no_directory_is_fine(tmp_path):
     assert ETLJob(local(tmp_path / "nothing")).run_once().exit_code == 0
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_worker_is_seen_alive_until_it_has_tidied(config, monkeypatch):
+    """An archive may take longer than a lease; nobody should make it a second time."""
+    write_segment(config, FRAMES)
+    job = ETLJob(config)
+    tidy = job._tidier.tidy
+    alive = []
+
+    def slow(key, commit):
+        beat = Path(config.storage.base_dir).glob("raw/processing/*/*.beat")
+        (path,) = beat
+        first = path.read_bytes()
+        wait_until(lambda: path.read_bytes() != first, what=lambda: "a beat while tidying")
+        alive.append(True)
+        tidy(key, commit)
+
+    monkeypatch.setattr(job._tidier, "tidy", slow)
+    assert job.run_once().exit_code == 0
+    assert alive == [True]

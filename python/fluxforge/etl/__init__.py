@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fluxforge.etl.job import ETLJob, JobReport
+    from fluxforge.etl.job import ETLJob
+    from fluxforge.etl.report import JobReport
     from fluxforge.etl.watcher import ETLWatcher
 
 __all__ = ["ETLJob", "ETLWatcher", "JobReport"]

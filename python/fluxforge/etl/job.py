@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 
 from fluxforge.config import FluxForgeConfig
 from fluxforge.errors import (
@@ -31,10 +31,11 @@ from fluxforge.etl.claims import Claim, Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
 from fluxforge.etl.quarantine import Quarantine
 from fluxforge.etl.registration import Registration
+from fluxforge.etl.report import JobReport
 from fluxforge.etl.sweeper import Sweeper
 from fluxforge.etl.tidy import Tidier
 from fluxforge.etl.worker import Worker
-from fluxforge.ledger import Commit, Ledger, describe_wire
+from fluxforge.ledger import Commit, Ledger
 from fluxforge.storage.base import StorageBackend
 from fluxforge.storage.factory import (
     create_storage_backend,
@@ -49,34 +50,6 @@ from fluxforge.storage.factory import (
 from fluxforge.storage.probe import require_honest
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class JobReport:
-    """What one pass over ready/ did.
-
-    Attributes:
-        ready: Segments that it looked at.
-        committed: Commits that this pass published.
-        already: Segments that were committed before and at most had to be tidied.
-        held: Segments that another live worker holds.
-        quarantined: Segments that were put aside, as too many workers had died parsing them.
-        failures: Segment's key to the error that kept it in ready/.
-    """
-
-    ready: int = 0
-    committed: list[Commit] = field(default_factory=list)
-    already: int = 0
-    held: int = 0
-    quarantined: list[str] = field(default_factory=list)
-    failures: dict[str, Exception] = field(default_factory=dict)
-
-    @property
-    def exit_code(self) -> int:
-        """0 if all is well, 1 if something failed or is damaged, 2 if the user must act first."""
-        damaged = any(c.raw.damaged or not c.balance.holds() for c in self.committed)
-        codes = [getattr(error, "exit_code", 1) for error in self.failures.values()]
-        return max([*codes, int(damaged or bool(self.quarantined))])
 
 
 class ETLJob:
@@ -229,9 +202,10 @@ class ETLJob:
             self._backlog.scatter()
             return
         try:
-            commit = self._commit(key, claim, report)
-            if commit is not None:
-                self._tidier.tidy(key, commit)
+            with ExitStack() as alive:
+                commit = self._commit(key, claim, report, alive)
+                if commit is not None:
+                    self._tidier.tidy(key, commit)
         except Exception:
             self._claims.release(claim)
             raise
@@ -239,8 +213,11 @@ class ETLJob:
         if self._keeps_raw and commit is not None:
             self._keep(key, commit)
 
-    def _commit(self, key: str, claim: Claim, report: JobReport) -> Commit | None:
-        """Return the segment's commit, ours or another's; None if no worker survives it."""
+    def _commit(self, key: str, claim: Claim, report: JobReport, alive: ExitStack) -> Commit | None:
+        """Return the segment's commit, ours or another's; None if no worker survives it.
+
+        From parsing on this worker is to be seen ``alive``, until it has tidied too.
+        """
         # Not before the claim: whoever held it until now may have committed in between.
         if commit := self._ledger.find(claim.segment, claim.uid):
             report.already += 1
@@ -250,14 +227,13 @@ class ETLJob:
             self._quarantine.admit(key, segment=claim.segment, uid=claim.uid, crashes=crashes)
             report.quarantined.append(claim.segment)
             return None
-        with self._claims.alive(claim, self._stop):
-            self._storage.ensure_durable(key)
-            ours = self._pipeline.run(key, segment=claim.segment, uid=claim.uid)
-            self._must_be_unchanged(key, ours)
-            commit = self._ledger.publish(ours)
+        alive.enter_context(self._claims.alive(claim, self._stop))
+        self._storage.ensure_durable(key)
+        ours = self._pipeline.run(key, segment=claim.segment, uid=claim.uid)
+        self._must_be_unchanged(key, ours)
+        commit = self._ledger.publish(ours)
         if commit is ours:
-            report.committed.append(commit)
-            _log(commit)
+            report.add(commit)
         return commit
 
     def _must_be_unchanged(self, key: str, commit: Commit) -> None:
@@ -282,32 +258,3 @@ class ETLJob:
                 self._ledger.find(segment, uid) or self._quarantine.holds(segment, uid)
             ):
                 self._claims.clear(segment, uid)
-
-
-def _log(commit: Commit) -> None:
-    log.info(
-        "committed %s: %d frames, %d rows in %d parts",
-        commit.segment,
-        commit.balance.frames,
-        sum(commit.balance.rows.values()),
-        len(commit.parts),
-    )
-    if commit.balance.rejected:
-        log.warning(
-            "%s: %d of %d frames were rejected; they are kept in %s",
-            commit.segment,
-            commit.balance.rejected,
-            commit.balance.frames,
-            ", ".join(commit.rejects),
-        )
-    if differences := describe_wire(commit.balance):
-        log.warning(
-            "%s: the wire is not as the feed's description says: %s", commit.segment, differences
-        )
-    if commit.raw.damaged:
-        log.error(
-            "%s is damaged: the frames that its checkpoints do not vouch for are in %s, its raw "
-            "bytes are kept",
-            commit.segment,
-            ", ".join(commit.rejects),
-        )

@@ -7,7 +7,8 @@ import threading
 from typing import Self
 
 from fluxforge.config import ETLConfig
-from fluxforge.etl.job import ETLJob, JobReport
+from fluxforge.etl.job import ETLJob
+from fluxforge.etl.report import JobReport
 
 _JITTER = 0.1
 
