@@ -14,7 +14,7 @@ import fluxforge
 import oracle
 from chaos_proxy import proxied
 from fluxforge.config import load_config
-from processes import run, running, simulator
+from processes import run, running, simulator, wait_until
 from s3_servers import SECRET_KEY, S3Server
 
 COLUMNS = ["product_id", "sequence_num", "price_level", "new_quantity"]
@@ -82,6 +82,28 @@ def test_all_s3(server, home):
     assert len([key for key in lying if "/archive/" in key]) == 1
     assert not list((home / "spool").rglob("*.ndjson")), "empty once all is uploaded"
     assert not (home / "data").exists()
+
+
+def test_run_records_and_commits_side_by_side_on_s3(server, home):
+    bucket, journal = server.bucket(), home / "journal.ndjson"
+    configure(
+        home,
+        storage=server.config(bucket),
+        ingestion={"segment_max_seconds": 0.5},
+        etl={"poll_interval": 0.1},
+    )
+    storage = server.storage(bucket=bucket)
+    commits = "processed/coinbase/_commits"
+    with simulator("--products", "BTC-USD", journal=journal) as (url, exchange):
+        with running("fluxforge", "run", "--url", url, cwd=home) as both:
+            wait_until(
+                lambda: len(storage.list_files(commits, "segment_*.json")) >= 2,
+                what=lambda: both.output,
+            )
+            assert both.stop() == 0, both.output
+        assert exchange.stop() == 0
+    assert storage.list_files("raw/ready", recursive=True) == []
+    assert scanned(home) == level2_rows(journal)
 
 
 def test_ingest_to_disk_and_etl_to_s3(server, home):

@@ -64,7 +64,7 @@ def desk(radosgw: S3Server, tmp_path_factory) -> Desk:
         },
     }
     (home / "config.yaml").write_text(yaml.safe_dump(config))
-    spool = home / "spool" / ACTIVE
+    spool = home / "spool" / bucket / "desk" / ACTIVE
     with simulator("--products", "BTC-USD", journal=home / "journal.ndjson") as (url, exchange):
         with running("fluxforge-ingest", "--url", url, cwd=home) as ingest:
             wait_until(lambda: storage.list_files(READY), what=lambda: ingest.output)
