@@ -1,0 +1,47 @@
+"""Counters as a person reads them: how far uploads are behind."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from fluxforge.cli.report import describe
+from fluxforge.ingestion.shipping import ShippingStats
+
+
+def stats(shipping: ShippingStats | None):
+    writer = SimpleNamespace(
+        bytes=2048,
+        frames=0,
+        segments_sealed=3,
+        segments_recovered=0,
+        dropped=0,
+        waiting_for_space=False,
+        damage=None,
+        publish_error=None,
+    )
+    return SimpleNamespace(
+        writer=writer, collectors=[None], connected=1, frames_received=7, shipping=shipping
+    )
+
+
+@pytest.mark.parametrize(
+    ("shipping", "said"),
+    [
+        (None, ""),
+        (ShippingStats(shipped=3), ", 3 uploaded"),
+        (
+            ShippingStats(shipped=1, waiting=2, waiting_bytes=3 << 20, lag_seconds=90.4),
+            ", 1 uploaded, 2 (3.0 MiB) waiting for upload for up to 90 s",
+        ),
+        (
+            ShippingStats(waiting=1, waiting_bytes=1 << 30, lag_seconds=7200, holding=True),
+            ", 0 uploaded, 1 (1.0 GiB) waiting for upload for up to 7,200 s, THE SPOOL IS FULL",
+        ),
+    ],
+)
+def test_the_report_says_how_far_uploads_are_behind(shipping, said):
+    assert describe(stats(shipping)) == (
+        f"1 of 1 connections, 7 frames (2.0 KiB durable), 3 segments sealed{said}"
+    )
