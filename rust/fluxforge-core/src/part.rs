@@ -155,8 +155,10 @@ fn encode(
         let length = layouts.rows_per_group.min(rows.batch.num_rows() - first);
         let mut group = file.next_row_group()?;
         for (index, array) in rows.batch.columns().iter().enumerate() {
-            let array = array.slice(first, length);
-            let column = column::write(&array, &layout.column(index), compressor)?;
+            // A slice costs as much as a small column.
+            let slice = (length < array.len()).then(|| array.slice(first, length));
+            let array = slice.as_ref().unwrap_or(array);
+            let column = column::write(array, &layout.column(index), compressor)?;
             group.append_column(&column.bytes, column.close)?;
         }
         group.close()?;
