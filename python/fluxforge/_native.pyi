@@ -285,10 +285,15 @@ class SequenceGap:
     seen: int
     record: int
     capture_ns: int
+    after_ns: int
 
 @final
 class ConnectionSequence:
-    """What one connection's sequence numbers say about completeness inside this segment."""
+    """What one connection's sequence numbers say about completeness inside this segment.
+
+    ``last_sequence`` is the last number that was no repeat. A gap lies between ``after_ns``, when
+    the connection's frame before it was captured, and ``capture_ns``.
+    """
 
     conn: str
     frames: int
@@ -352,6 +357,21 @@ def encode_parts(
 
     Returns:
         Each file and its XXH3-64 as 16 hex digits, in the partitions' order.
+    """
+
+def make_partition(
+    table: str,
+    *,
+    date: str,
+    columns: Sequence[tuple[str, str, bool, Sequence[int | None] | Sequence[str | None]]],
+    min_capture_ns: int,
+    max_capture_ns: int,
+) -> Partition:
+    """Make a partition by date alone, for a table that no frame holds.
+
+    ``columns`` are name, kind (``timestamp`` in nanoseconds, ``integer``, ``string`` or
+    ``dictionary``), whether nulls are allowed, and values. Raises ValueError for columns that do
+    not fit together.
     """
 
 @final

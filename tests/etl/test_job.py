@@ -84,6 +84,7 @@ def test_a_segment_becomes_parts_a_commit_rejects_and_an_archive(config):
         ("level2", "BTC-USD", "2025-12-03", 3),
         ("level2", "ETH-USD", "2025-12-03", 1),
         ("market_trades", "BTC-USD", "2025-12-03", 1),
+        ("coverage", None, "2025-12-03", 4),  # the connection, and each product's channel
     ]
     assert not segment.exists()
     assert [path.name for path in raw(config, "archive")] == [f"{segment.name}.zst"]

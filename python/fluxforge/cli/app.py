@@ -9,6 +9,7 @@ import typer
 from fluxforge.cli.config import config_app
 from fluxforge.cli.demo import demo
 from fluxforge.cli.etl import etl
+from fluxforge.cli.gaps import gaps
 from fluxforge.cli.ingest import ingest
 from fluxforge.cli.run import run
 from fluxforge.cli.segment import segment_app
@@ -30,6 +31,7 @@ app.command()(demo)
 app.command()(ingest)
 app.command()(etl)
 app.command()(run)
+app.command()(gaps)
 app.command()(sim)
 app.add_typer(segment_app, name="segment")
 app.add_typer(config_app, name="config")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
-RECIPE_FORMAT = 2
+RECIPE_FORMAT = 3
 
 ROWS_PER_GROUP = 1 << 20
 """Rows in a Parquet row group; fixed, as it shapes the bytes."""

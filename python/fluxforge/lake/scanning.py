@@ -16,6 +16,8 @@ from fluxforge.config import FluxForgeConfig, StorageConfig
 from fluxforge.errors import FeedError
 from fluxforge.feeds import load_feed
 from fluxforge.ledger import Ledger, Part
+from fluxforge.ledger.coverage import COLUMNS, COVERAGE
+from fluxforge.storage.base import StorageBackend
 from fluxforge.storage.factory import (
     create_storage_backend,
     get_commits_path,
@@ -41,10 +43,14 @@ def scan(
 
     Args:
         source: The data directory (local path), or a configuration for anything else.
-        table: Table name, as ``level2``.
-        products: Keep these products only; None keeps all.
-        start: Keep rows captured at or after this time; must carry a time zone.
-        end: Keep rows captured before this time; must carry a time zone.
+        table: Table name, as ``level2``; ``coverage`` gives what each segment proves by itself
+            (``fluxforge.lake.read_coverage`` joins it).
+        products: Keep these products only; None keeps all. Of ``coverage``, rows of whole
+            connections stay, as they speak of every product.
+        start: Keep rows captured at or after this time; must carry a time zone. Of ``coverage``,
+            rows that do not end before it.
+        end: Keep rows captured before this time; must carry a time zone. Of ``coverage``, rows
+            that begin before it.
         feed: The feed whose lake to read.
 
     Returns:
@@ -62,13 +68,7 @@ def scan(
 
     if isinstance(products, str):
         raise TypeError(f"products={products!r} is one name; give a list, as [{products!r}]")
-    if isinstance(source, FluxForgeConfig):
-        storage_config = source.etl_output_storage()
-    else:
-        storage_config = StorageConfig(base_dir=fspath(source))
-    storage = create_storage_backend(storage_config)
-    output_path = get_etl_output_path(storage_config, feed)
-    ledger = Ledger(storage, path=get_commits_path(storage_config, feed))
+    storage, output_path, ledger = open_lake(source, feed)
     start_ns, end_ns = _to_ns(start, "start"), _to_ns(end, "end")
 
     empty = _empty(table, feed)
@@ -76,8 +76,10 @@ def scan(
     keys: dict[tuple[str, str], list[str]] = {}
     for commit in ledger.commits():
         policy = commit.recipe["numbers"], commit.recipe["timestamp_unit"]
-        parts = (part for part in commit.parts if part.table == table)
-        wanted = [part.key(output_path) for part in _prune(parts, products, start_ns, end_ns)]
+        parts: Iterable[Part] = (part for part in commit.parts if part.table == table)
+        if table != COVERAGE:
+            parts = _prune(parts, products, start_ns, end_ns)
+        wanted = [part.key(output_path) for part in parts]
         if wanted:
             keys.setdefault(policy, []).extend(wanted)
     if not keys:
@@ -85,7 +87,7 @@ def scan(
     partitions = {
         name: dtype
         for name, dtype in empty.collect_schema().items()
-        if name in {"product_id", "date"}
+        if name == "date" or (name == "product_id" and table != COVERAGE)
     }
     frames = [
         pl.scan_parquet(
@@ -98,10 +100,45 @@ def scan(
         for of_policy in keys.values()
     ]
     frame = pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+    if table == COVERAGE:
+        return _keep_coverage(frame, products, start_ns, end_ns)
     if start_ns is not None:
         frame = frame.filter(pl.col("capture_ts").dt.epoch("ns") >= start_ns)
     if end_ns is not None:
         frame = frame.filter(pl.col("capture_ts").dt.epoch("ns") < end_ns)
+    return frame
+
+
+def open_lake(
+    source: str | PathLike[str] | FluxForgeConfig, feed: str
+) -> tuple[StorageBackend, str, Ledger]:
+    """Return a lake's storage, its directory's key in it and its ledger."""
+    if isinstance(source, FluxForgeConfig):
+        storage_config = source.etl_output_storage()
+    else:
+        storage_config = StorageConfig(base_dir=fspath(source))
+    storage = create_storage_backend(storage_config)
+    output_path = get_etl_output_path(storage_config, feed)
+    return storage, output_path, Ledger(storage, path=get_commits_path(storage_config, feed))
+
+
+def _keep_coverage(
+    frame: pl.LazyFrame,
+    products: Collection[str] | None,
+    start_ns: int | None,
+    end_ns: int | None,
+) -> pl.LazyFrame:
+    """Keep the spans that touch the time asked for; one without an end touches all that follows."""
+    import polars as pl  # noqa: PLC0415 - imported when used
+
+    if products is not None:
+        product = pl.col("product_id")
+        frame = frame.filter(product.is_null() | product.cast(pl.String).is_in(list(products)))
+    if start_ns is not None:
+        until = pl.col("end_ts")
+        frame = frame.filter(until.is_null() | (until.dt.epoch("ns") >= start_ns))
+    if end_ns is not None:
+        frame = frame.filter(pl.col("start_ts").dt.epoch("ns") < end_ns)
     return frame
 
 
@@ -134,8 +171,17 @@ def _empty(table: str, feed: str) -> pl.LazyFrame:
     """Return no rows with the table's columns."""
     import polars as pl  # noqa: PLC0415 - imported when used
 
+    if table == COVERAGE:
+        types = {
+            "timestamp": pl.Datetime("ns", "UTC"),
+            "integer": pl.Int64(),
+            "dictionary": pl.Categorical(),
+        }
+        schema = {name: types[kind] for name, kind, _ in COLUMNS}
+        return pl.LazyFrame(schema=schema | {"date": pl.Date()})
     tables = SegmentParser(load_feed(feed).spec).finish().tables
     if table not in tables:
-        raise FeedError(f"{feed} has no table {table!r}; it has {', '.join(sorted(tables))}.")
+        known = ", ".join(sorted([*tables, COVERAGE]))
+        raise FeedError(f"{feed} has no table {table!r}; it has {known}.")
     frame = pl.DataFrame(tables[table]).lazy()
     return frame.with_columns(pl.col("date").cast(pl.Date))

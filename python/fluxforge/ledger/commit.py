@@ -140,7 +140,7 @@ class ConnectionSpan:
         conn: The connection's name, unique over all runs.
         frames: Frames of this connection in the segment.
         first_sequence: Sequence number of its first numbered frame.
-        last_sequence: Sequence number of its last numbered frame.
+        last_sequence: Sequence number of its last frame that was no repeat.
         first_capture_ns: Capture time of its first frame.
         last_capture_ns: Capture time of its last frame.
         missing: Numbers between first and last that never came.

@@ -5,6 +5,7 @@
 
 mod errors;
 mod hash;
+mod made;
 mod parsed;
 mod parser;
 mod parts;
@@ -19,6 +20,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::hash::Xxh3;
+    #[pymodule_export]
+    use crate::made::make_partition;
     #[pymodule_export]
     use crate::parsed::{Balance, ConnectionSequence, ParsedSegment, SegmentHeader, SequenceGap};
     #[pymodule_export]

@@ -269,4 +269,9 @@ impl SequenceGap {
     fn capture_ns(&self) -> i64 {
         self.0.capture_ns
     }
+
+    #[getter]
+    fn after_ns(&self) -> i64 {
+        self.0.after_ns
+    }
 }

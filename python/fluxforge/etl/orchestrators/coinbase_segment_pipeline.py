@@ -1,4 +1,4 @@
-"""One segment's way into the lake: parse → write → the commit to publish.
+"""One segment's way into the lake: parse → write, with coverage → the commit to publish.
 
 Nothing here is visible to a reader of the lake: parts count only once the returned commit is
 published. Run twice, by one worker or by two, it writes the same parts under the same names.
@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from fluxforge._native import PARQUET_WRITER, ConnectionSequence, ParsedSegment, Xxh3
+from fluxforge._native import PARQUET_WRITER, ConnectionSequence, ParsedSegment, Partition, Xxh3
 from fluxforge._native import Balance as NativeBalance
 from fluxforge.config import ETLConfig
+from fluxforge.etl.coverage import Deliveries, coverage_partitions, coverage_rows, read_event
 from fluxforge.etl.readers import NDJSONReader
 from fluxforge.etl.recipe import Recipe
 from fluxforge.etl.writers import ParquetWriter, RejectsWriter
@@ -53,6 +54,7 @@ class CoinbaseSegmentPipeline:
         self._output_path = output_path
         self._worker = worker
         self._feed = feed
+        self._book_channel = load_feed(feed).connection.level2_channel
         self._now = now
         self._recipe = Recipe(
             feed=feed,
@@ -110,6 +112,7 @@ class CoinbaseSegmentPipeline:
         self, key: str, uid: str, rejects: RejectsWriter
     ) -> tuple[list[Part], ParsedSegment]:
         parts: list[Part] = []
+        deliveries = Deliveries(book_channel=self._book_channel)
         stretches = self._reader.stream(key, stretch=self._recipe.raw_per_part)
         while True:
             try:
@@ -117,10 +120,21 @@ class CoinbaseSegmentPipeline:
             except StopIteration as end:
                 parsed: ParsedSegment = end.value
                 rejects.write(parsed.rejects_ndjson())
-                return [*parts, *self._writer.write(parsed.partitions, uid=uid)], parsed
+                deliveries.add(parsed.partitions)
+                last = [*parsed.partitions, *self._coverage(parsed, deliveries)]
+                return [*parts, *self._writer.write(last, uid=uid)], parsed
             for lines in stretch.rejects:
                 rejects.write(lines)
+            deliveries.add(stretch.partitions)
             parts += self._writer.write(stretch.partitions, uid=uid)
+
+    def _coverage(self, parsed: ParsedSegment, deliveries: Deliveries) -> list[Partition]:
+        events = (event for line in parsed.events if (event := read_event(line)) is not None)
+        return coverage_partitions(
+            coverage_rows(
+                parsed.connections, events, deliveries.found, book_channel=self._book_channel
+            )
+        )
 
 
 def _balance(balance: NativeBalance) -> Balance:

@@ -22,7 +22,10 @@ from fluxforge.storage.base import StorageBackend
 
 _SHORT_HASH = 8
 # Readers skip by time and place; nobody skips by price.
-_WITH_STATISTICS = ["capture_ts", "server_ts", "sequence_num", "record", "event_time", "time"]
+_WITH_STATISTICS = [
+    *("capture_ts", "server_ts", "sequence_num", "record", "event_time", "time"),
+    *("start_ts", "end_ts"),
+]
 
 
 @dataclass(frozen=True, slots=True)

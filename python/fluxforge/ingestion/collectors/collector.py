@@ -112,6 +112,7 @@ class Collector:
         self._clock_ns = clock_ns
         self._attempt = 0
         self._waiting_for_disk = False
+        self._heard_out = False
         self.stats = CollectorStats()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -153,6 +154,7 @@ class Collector:
     async def _session(self, stop: asyncio.Event) -> None:
         """One connection from its handshake to its end."""
         self._attempt += 1
+        self._heard_out = False
         conn = f"{self._run_id}-{self._plan.index}-{self._attempt}"
         async with connect(
             self._settings.url,
@@ -186,7 +188,10 @@ class Collector:
                         task.cancel()
             finally:
                 self.stats.connected = False
-                self._event("disconnected", conn, reason=self.stats.last_error or "cancelled")
+                # Who stops and hears the venue out has lost nothing that was sent before.
+                cause = {"cause": "stop"} if stop.is_set() and self._heard_out else {}
+                reason = self.stats.last_error or "cancelled"
+                self._event("disconnected", conn, reason=reason, **cause)
                 lasted = asyncio.get_running_loop().time() - connected_at
                 if lasted >= self._settings.healthy_seconds:
                     self._backoff.reset()
@@ -212,6 +217,7 @@ class Collector:
                     self._refused(frame, conn)
         except ConnectionClosed as closed:
             stats.last_error = _describe(closed)
+            self._heard_out = closed.sent is not None and closed.rcvd is not None
 
     async def _append_when_there_is_room(
         self, frame: bytes, capture_ns: int, conn: str, stop: asyncio.Event

@@ -16,6 +16,8 @@ pub struct SequenceGap {
     pub record: u32,
     /// When it was captured.
     pub capture_ns: i64,
+    /// When the connection's frame before it was captured.
+    pub after_ns: i64,
 }
 
 /// One connection inside one segment.
@@ -27,7 +29,7 @@ pub struct ConnectionSequence {
     pub frames: u64,
     /// The first number seen.
     pub first_sequence: Option<i64>,
-    /// The last number seen.
+    /// The last number that was no repeat: what comes next is one more.
     pub last_sequence: Option<i64>,
     /// When its first frame was captured.
     pub first_capture_ns: i64,
@@ -37,7 +39,6 @@ pub struct ConnectionSequence {
     pub missing: u64,
     /// Where they are missing.
     pub gaps: Vec<SequenceGap>,
-    highest: Option<i64>,
     /// Of a part of the segment: what was seen, to be judged when it is known what came before.
     seen: Option<Vec<Climb>>,
 }
@@ -50,6 +51,8 @@ struct Climb {
     /// The frame that carried the first.
     record: u32,
     capture_ns: i64,
+    /// When the connection's frame before it was captured; none: it is the first of its part.
+    after_ns: Option<i64>,
 }
 
 impl ConnectionSequence {
@@ -63,7 +66,6 @@ impl ConnectionSequence {
             last_capture_ns: capture_ns,
             missing: 0,
             gaps: Vec::new(),
-            highest: None,
             seen: is_part.then(Vec::new),
         }
     }
@@ -71,8 +73,9 @@ impl ConnectionSequence {
     /// Takes note of the connection's next frame.
     #[inline]
     pub(crate) fn observe(&mut self, sequence: Option<i64>, capture_ns: i64, record: u32) {
+        let before_ns = std::mem::replace(&mut self.last_capture_ns, capture_ns);
+        let after_ns = (self.frames > 0).then_some(before_ns);
         self.frames += 1;
-        self.last_capture_ns = capture_ns;
         let Some(seen) = sequence else {
             return;
         };
@@ -81,6 +84,7 @@ impl ConnectionSequence {
             last: seen,
             record,
             capture_ns,
+            after_ns,
         };
         match &mut self.seen {
             None => self.judge(climb),
@@ -96,11 +100,13 @@ impl ConnectionSequence {
 
     /// Takes note of a part's frames, which come next; `frames` came before it in the segment.
     pub(crate) fn add(&mut self, part: &Self, frames: u32) {
+        let before_ns = std::mem::replace(&mut self.last_capture_ns, part.last_capture_ns);
+        let is_first = self.frames == 0;
         self.frames += part.frames;
-        self.last_capture_ns = part.last_capture_ns;
         for climb in part.seen.iter().flatten() {
             self.judge(Climb {
                 record: climb.record.saturating_add(frames),
+                after_ns: climb.after_ns.or((!is_first).then_some(before_ns)),
                 ..*climb
             });
         }
@@ -110,25 +116,24 @@ impl ConnectionSequence {
     fn judge(&mut self, climb: Climb) {
         let Climb { first, last, .. } = climb;
         self.first_sequence.get_or_insert(first);
-        self.last_sequence = Some(last);
-        match self.highest {
-            Some(highest) if last <= highest && first != 0 => return,
-            Some(highest) if first > highest && first - 1 != highest => {
-                self.gap(highest + 1, first, climb.capture_ns, climb.record);
-            }
+        match self.last_sequence {
+            Some(before) if last <= before && first != 0 => return,
+            Some(before) if first > before && first - 1 != before => self.gap(before + 1, climb),
             _ => {}
         }
-        self.highest = Some(last);
+        self.last_sequence = Some(last);
     }
 
     #[cold]
-    fn gap(&mut self, expected: i64, seen: i64, capture_ns: i64, record: u32) {
+    fn gap(&mut self, expected: i64, climb: Climb) {
+        let seen = climb.first;
         self.missing = self.missing.saturating_add(seen.abs_diff(expected));
         self.gaps.push(SequenceGap {
             expected,
             seen,
-            record,
-            capture_ns,
+            record: climb.record,
+            capture_ns: climb.capture_ns,
+            after_ns: climb.after_ns.unwrap_or(climb.capture_ns),
         });
     }
 }
@@ -179,9 +184,16 @@ mod tests {
         let gaps: Vec<_> = connection
             .gaps
             .iter()
-            .map(|g| (g.expected, g.seen, g.record))
+            .map(|g| (g.expected, g.seen, g.record, g.after_ns, g.capture_ns))
             .collect();
-        assert_eq!(gaps, [(7, 9, 2), (11, 12, 4)]);
+        assert_eq!(gaps, [(7, 9, 2, 1, 2), (11, 12, 4, 3, 4)]);
+    }
+
+    #[test]
+    fn a_repeat_does_not_take_back_what_came_last() {
+        let connection = after(&[4, 5, 6, 5]);
+        assert_eq!(connection.first_sequence, Some(4));
+        assert_eq!(connection.last_sequence, Some(6));
     }
 
     #[test]
