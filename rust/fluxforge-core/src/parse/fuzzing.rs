@@ -166,9 +166,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LINES: [&str; 3] = [
+    const LINES: [&str; 4] = [
         r#"{"capture_ts":"2026-04-07T14:30:00.1Z","conn":"c","data":{"channel":"l2_data","client_id":"","timestamp":"2026-04-07T14:30:00Z","sequence_num":0,"events":[{"type":"update","product_id":"A-B","updates":[{"side":"bid","event_time":"2026-04-07T14:30:00.5Z","price_level":"1.25","new_quantity":"0"},{"side":"offer","event_time":"2026-04-07T14:30:00.5Z","price_level":"-12.5","new_quantity":"7"}]}]}}"#,
         r#"{"capture_ts":"2026-04-07T14:30:01Z","conn":"c","data":{"channel":"market_trades","timestamp":"2026-04-07T14:30:00Z","sequence_num":1,"events":[{"type":"update","trades":[{"product_id":"A-B","trade_id":"1","price":"2.5","size":"0.1","time":"2026-04-07T14:30:00Z","side":"BUY"}]}]}}"#,
+        // A part of a segment that begins with it numbers texts and connections another way.
+        r#"{"capture_ts":"2026-04-07T14:30:03Z","conn":"d","data":{"channel":"l2_data","timestamp":"2026-04-07T14:30:00Z","sequence_num":7,"events":[{"type":"snapshot","product_id":"A-B","updates":[{"side":"offer","event_time":"1970-01-01T00:00:00Z","price_level":"1.25","new_quantity":"0"}]}]}}"#,
         r#"{"capture_ts":"2026-04-07T14:30:02Z","data":{"channel":"ticker","events":[{"tickers":[{"product_id":"A-B","price":"123456.12345678","best_bid":null}]}]}}"#,
     ];
 
