@@ -98,6 +98,19 @@ def test_counts_per_channel_and_product_equal_the_journals(lake):
     assert read == by_table
 
 
+def test_snapshots_are_told_from_updates_in_every_table(lake):
+    """What a subscription repeats of the past, as trades, is not to be counted twice."""
+    for table, columns in oracle.COLUMNS.items():
+        rows = fluxforge.scan(lake / "data", table).select("event_type", "sequence_num").collect()
+        kind = columns.index("event_type")
+        sent = oracle.expected_rows(oracle.journal_frames(lake / "journal.ndjson"))[table]
+        kinds = Counter(row[kind] for row in sent.elements())
+        assert Counter(rows["event_type"].to_list()) == kinds
+        assert kinds["snapshot"] > 0, table
+    channels = fluxforge.scan(lake / "data", "ticker").collect()["channel"].unique().to_list()
+    assert set(channels) == {"ticker", "ticker_batch"}
+
+
 def test_scan_reads_what_the_directory_holds(lake):
     for table in oracle.COLUMNS:
         scanned = fluxforge.scan(lake / "data", table).collect()

@@ -30,6 +30,9 @@ def sim(
     snapshot_levels: Annotated[
         int, typer.Option(min=1, help="Levels of the deepest book (BTC-USD live: 44000).")
     ] = 1000,
+    lose: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the frames to withhold: gaps.")
+    ] = 0.0,
     journal: Annotated[
         Path | None, typer.Option(help="Write every frame sent to this NDJSON file.")
     ] = None,
@@ -46,6 +49,7 @@ def sim(
             rate=rate,
             seed=seed,
             snapshot_levels=snapshot_levels,
+            lose=lose,
             journal=journal,
             host=host,
             port=port,

@@ -14,6 +14,7 @@ from fluxforge.sim.journal import (
     JournalEvent,
     JournalFrame,
     JournalSummary,
+    JournalWithheld,
     read_journal,
     summarise,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "JournalEvent",
     "JournalFrame",
     "JournalSummary",
+    "JournalWithheld",
     "Product",
     "Rules",
     "SimulatedExchange",

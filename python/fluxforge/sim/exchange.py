@@ -63,6 +63,8 @@ class SimulatedExchange:
         rules: The venue's limits.
         client_id: The envelope's ``client_id``; None leaves the field out, as in 2026.
         compression: Accept permessage-deflate where a client offers it.
+        lose: Share of the frames to withhold, 0 to 1: each uses up its number and is not sent, as
+            a bad venue's. The journal says which.
         journal: File to write down every frame sent; see ``fluxforge.sim.journal``.
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
@@ -85,11 +87,14 @@ class SimulatedExchange:
         rules: Rules | None = None,
         client_id: str | None = None,
         compression: bool = False,
+        lose: float = 0.0,
         journal: Path | str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        if not 0 <= lose <= 1:
+            raise ValueError(f"lose={lose} is no share: use 0 (nothing) to 1 (everything)")
         self.market = Market(products, seed=seed, levels=snapshot_levels)
         self.host = host
         self.port = port
@@ -100,6 +105,7 @@ class SimulatedExchange:
         self._message_limit = RateLimit(self._rules.messages_per_second)
         self._connection_limit = RateLimit(self._rules.connections_per_second)
         self._client_id = client_id
+        self._lose = lose
         self._compression = "deflate" if compression else None
         self._journal_path = None if journal is None else Path(journal)
         self._journal: JournalWriter | None = None
@@ -217,6 +223,7 @@ class SimulatedExchange:
             clock=self._clock,
             journal=self._journal,
             client_id=self._client_id,
+            loses=self._losses(number),
         )
         session = Session(
             outbound,
@@ -258,6 +265,13 @@ class SimulatedExchange:
             self._ended_by_us.pop(connection, None)
             del self._sessions[connection]
             self._publisher.look_up_routes()
+
+    def _losses(self, number: int) -> Callable[[], bool] | None:
+        """Decide for one connection which frames it never sees; the same for the same seed."""
+        if not self._lose:
+            return None
+        rng = Random(f"{self._seed}/losses of {number}")  # noqa: S311 (a simulation)
+        return lambda: rng.random() < self._lose
 
     # -- what moves
 

@@ -4,6 +4,10 @@ One NDJSON line per frame handed to a connection's socket, in the order of sendi
 
     {"conn":1,"sent_ts":"2026-04-07T14:30:00.123456789Z","frame":"<the frame's text>"}
 
+one per frame that was withheld on purpose, so that its number never came,
+
+    {"conn":1,"sent_ts":…,"withheld":"<the frame's text>","why":"lost"}
+
 and one per connection's beginning and end,
 
     {"conn":1,"sent_ts":…,"event":"open"}
@@ -42,6 +46,16 @@ class JournalFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalWithheld:
+    """A frame that used up its number and was not sent."""
+
+    conn: int
+    sent_ts: str
+    withheld: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class JournalEvent:
     """A connection's ``open`` or ``close``; ``detail`` holds the line's other fields."""
 
@@ -56,7 +70,7 @@ class JournalSummary:
     """A journal in numbers.
 
     Attributes:
-        frames: Frames sent, error frames included.
+        frames: Frames sent, error frames included; those withheld are none of them.
         frames_by_channel: The same by channel as on the wire (``l2_data``); frames without a
             channel, which are error frames, count as ``error``.
         rows_by_table: Rows that the frames make, by table of the lake (``level2``).
@@ -81,6 +95,11 @@ class JournalWriter:
             f'{{"conn":{conn},"sent_ts":"{rfc3339(ns)}","frame":{encode_basestring_ascii(text)}}}\n'
         )
         self._file.write(line.encode())
+
+    def withheld(self, conn: int, ns: int, text: str, *, why: str) -> None:
+        """Write down a frame that was not sent."""
+        line = {"conn": conn, "sent_ts": rfc3339(ns), "withheld": text, "why": why}
+        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     def event(self, conn: int, ns: int, event: str, **detail: object) -> None:
         """Write down a connection's beginning or end."""
@@ -107,7 +126,7 @@ class JournalWriter:
         self.close()
 
 
-def read_journal(path: Path | str) -> Iterator[JournalFrame | JournalEvent]:
+def read_journal(path: Path | str) -> Iterator[JournalFrame | JournalWithheld | JournalEvent]:
     """Yield a journal's lines in order.
 
     Raises:
@@ -121,6 +140,8 @@ def read_journal(path: Path | str) -> Iterator[JournalFrame | JournalEvent]:
                 conn, sent_ts = record.pop("conn"), record.pop("sent_ts")
                 if "frame" in record:
                     yield JournalFrame(conn, sent_ts, record["frame"])
+                elif "withheld" in record:
+                    yield JournalWithheld(conn, sent_ts, record["withheld"], record["why"])
                 else:
                     yield JournalEvent(conn, sent_ts, record.pop("event"), record)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -133,7 +154,7 @@ def summarise(path: Path | str) -> JournalSummary:
     rows: Counter[str] = Counter()
     digests: dict[str, int] = {}
     for record in read_journal(path):
-        if isinstance(record, JournalEvent):
+        if not isinstance(record, JournalFrame):
             continue
         frame = json.loads(record.frame)
         channels[frame.get("channel", "error")] += 1

@@ -16,6 +16,7 @@ from fluxforge.sim.journal import JournalWriter
 from fluxforge.sim.wire import envelope
 
 OVERFULL_BYTES = 1 << 20
+_ERROR_FRAME = '{"type":"error"'
 
 
 class Outbound:
@@ -27,6 +28,7 @@ class Outbound:
         clock: Wall clock in nanoseconds.
         journal: Where to write down what was sent.
         client_id: The envelope's ``client_id``; None leaves the field out.
+        loses: Asked for each numbered frame whether to withhold it; None withholds none.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Outbound:
         clock: Callable[[], int],
         journal: JournalWriter | None,
         client_id: str | None,
+        loses: Callable[[], bool] | None = None,
     ) -> None:
         self._connection = connection
         self._number = number
         self._clock = clock
         self._journal = journal
         self._client_id = client_id
+        self._loses = loses
         self._pending: list[str] = []
         self._sequence = 0
         self.frames_sent = 0
@@ -76,7 +80,7 @@ class Outbound:
 
     def put_error(self, message: str) -> None:
         """Hold an error frame, which has neither channel nor number."""
-        self._pending.append(f'{{"type":"error","message":"{message}"}}')
+        self._pending.append(f'{_ERROR_FRAME},"message":"{message}"}}')
 
     def flush(self) -> None:
         """Hand what is held to the socket in one write, and journal it.
@@ -87,6 +91,8 @@ class Outbound:
         pending, self._pending = self._pending, []
         if not pending or not self.open:
             return
+        if self._loses is not None:
+            pending = self._without_losses(pending, self._loses)
         protocol = self._connection.protocol
         for text in pending:
             protocol.send_text(text.encode())
@@ -97,6 +103,16 @@ class Outbound:
             now = self._clock()
             for text in pending:
                 self._journal.frame(self._number, now, text)
+
+    def _without_losses(self, pending: list[str], loses: Callable[[], bool]) -> list[str]:
+        """Withhold some and journal them; never an error frame: who could know without a number?"""
+        kept, now = [], self._clock()
+        for text in pending:
+            if text.startswith(_ERROR_FRAME) or not loses():
+                kept.append(text)
+            elif self._journal is not None:
+                self._journal.withheld(self._number, now, text, why="lost")
+        return kept
 
     async def drained(self) -> None:
         """Wait until the client has read enough, or the connection is gone."""
