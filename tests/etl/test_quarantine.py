@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+import crashing_parser
 import fluxforge
 from crashing_storage import CrashingStorage, PowerCut
 from fluxforge.errors import LedgerError
 from fluxforge.etl import ETLJob
 from fluxforge.etl.beats import beat, doing
+from fluxforge.etl.rehearsal import Rehearsal
 from fluxforge.etl.worker import Worker
 from processes import clean_environment, wait_until
 from segments import level2, local, write_segment
@@ -34,6 +36,12 @@ def config(tmp_path):
 @pytest.fixture
 def segment(config):
     return write_segment(config, FRAMES)
+
+
+@pytest.fixture(autouse=True)
+def kills(monkeypatch):
+    """The segment kills any child that parses it."""
+    monkeypatch.setattr(Rehearsal, "survives", lambda *_, **__: False)
 
 
 def a_worker(config, **other) -> ETLJob:
@@ -225,3 +233,25 @@ def test_a_real_segfault_counts(config, segment):
         )
         assert done.returncode == -signal.SIGSEGV
     assert ETLJob(config).run_once().quarantined == [segment.stem]
+
+
+def test_kills_that_come_back_to_the_same_segment_do_not_blame_it(config, segment, monkeypatch):
+    """A child of the worker parses it first, and survives: so it was not the segment."""
+    monkeypatch.undo()
+    for _ in range(MAX):
+        die(config, in_="parser")
+    assert len(ETLJob(config).run_once().committed) == 1
+    assert quarantined(config) == {}
+    assert not segment.exists()
+
+
+@pytest.mark.parametrize("end", [crashing_parser.segfault, crashing_parser.killed])
+def test_a_child_that_dies_is_told_from_one_that_survives(config, segment, monkeypatch, end):
+    monkeypatch.undo()
+    rehearsal = Rehearsal(config, source="coinbase", work=end)
+    assert not rehearsal.survives("any", segment=segment.stem, uid="any")
+
+
+def test_an_error_in_the_child_is_no_crash(config, monkeypatch):
+    monkeypatch.undo()
+    assert Rehearsal(config, source="coinbase").survives("missing", segment="none", uid="none")

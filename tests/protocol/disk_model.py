@@ -63,7 +63,7 @@ class Disk:
         """Every way on from here by a verb: one, but for questions to chance."""
         there = verb.key in self.visible
         match verb.name:
-            case "gone" | "old":
+            case "gone" | "old" | "survives":
                 yield from (Step(self, answer) for answer in (False, True))
             case "exists":
                 yield Step(self, there)

@@ -23,6 +23,16 @@ def no_change(_job: ETLJob) -> None:
     """The ETL as it ships."""
 
 
+class ByChance:
+    """A child process that survives or not."""
+
+    def __init__(self, storage: ReplayStorage) -> None:
+        self._storage = storage
+
+    def survives(self, key: str, **_identity: str) -> bool:
+        return self._storage.ask("survives", key)
+
+
 class World:
     """One segment in ready/, in a lake that is registered already.
 
@@ -75,6 +85,7 @@ class World:
             job = ETLJob(self._config, storage=storage, storage_output=storage)
             job._claims._worker = me
             job._pipeline = CannedPipeline(storage, self.canned, recipe=recipe, worker=me.name)
+            job._rehearsal = ByChance(storage)
             job._unprobed.clear()
             job._registration._holds = True
             job._next_sweep = math.inf  # an actor of its own

@@ -307,7 +307,7 @@ class ETLConfig(_Section):
     )
     sweep_grace: float = Field(3600, ge=0, description="what is younger than this is not swept, s")
     max_crashes: int = Field(
-        10, ge=1, description="a segment goes to quarantine after so many workers died parsing it"
+        3, ge=1, description="after so many workers died parsing a segment, a child tries it first"
     )
     lease: float = Field(30, gt=0, description="a silent worker's claim is taken over after, s")
     single_worker: bool = Field(

@@ -31,6 +31,7 @@ from fluxforge.etl.claims import Claim, Claims
 from fluxforge.etl.orchestrators import CoinbaseSegmentPipeline
 from fluxforge.etl.quarantine import Quarantine
 from fluxforge.etl.registration import Registration
+from fluxforge.etl.rehearsal import Rehearsal
 from fluxforge.etl.report import JobReport
 from fluxforge.etl.sweeper import Sweeper
 from fluxforge.etl.tidy import Tidier
@@ -118,6 +119,7 @@ class ETLJob:
         )
         self._quarantine = Quarantine(self._storage, path=get_quarantine_path(input_config, source))
         self._max_crashes = config.etl.max_crashes
+        self._rehearsal = Rehearsal(config, source=source)
         self._keeps_raw = config.etl.raw_retention == "keep"
         self._cleared_litter = False
         self._sweeper = Sweeper(
@@ -176,6 +178,10 @@ class ETLJob:
             self._sweep()
         return report
 
+    def rehearse(self, key: str, *, segment: str, uid: str) -> None:
+        """Parse a segment and write its parts, and commit nothing: will this process survive?"""
+        self._pipeline.run(key, segment=segment, uid=uid)
+
     def _sweep(self) -> None:
         """Sweep if it is due. A failure is told and does no harm: the lake is as it was."""
         if time.monotonic() < self._next_sweep:
@@ -223,7 +229,9 @@ class ETLJob:
             report.already += 1
             return commit
         crashes = self._claims.crashes(claim)
-        if crashes >= self._max_crashes:
+        if crashes >= self._max_crashes and not self._rehearsal.survives(
+            key, segment=claim.segment, uid=claim.uid
+        ):
             self._quarantine.admit(key, segment=claim.segment, uid=claim.uid, crashes=crashes)
             report.quarantined.append(claim.segment)
             return None
