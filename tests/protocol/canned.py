@@ -82,7 +82,8 @@ class CannedPipeline:
         for rejects, data in self._objects.items():
             if "/_rejects/" in rejects and not self._storage.create_new(data, rejects):
                 self._storage.ensure_durable(rejects)
-        parts = [(data, k) for k, data in self._objects.items() if k.endswith(".parquet")]
+        keys = [part.key("processed/coinbase") for part in self._commit.parts]
+        parts = [(self._objects[part], part) for part in keys]
         created = self._storage.create_all(parts)
         for new, (data, part) in zip(created, parts, strict=True):
             if not new:

@@ -169,7 +169,7 @@ class Round:
         listed = set()
         for commit in ETLJob(self.config())._ledger.commits():
             listed |= {part.key("processed/coinbase") for part in commit.parts}
-        there = storage.list_files("processed/coinbase/level2", recursive=True)
+        there = storage.list_files("processed/coinbase", "*.parquet", recursive=True)
         assert set(there) == listed, "a glob over the directory sees other parts than the commits"
         archived = Counter(
             b"".join(decompressed(storage.read_chunks(key)))

@@ -122,9 +122,9 @@ class Workers(RuleBasedStateMachine):
         listed, rows = set(), Counter()
         for commit in job._ledger.commits():
             listed |= {part.key("processed/coinbase") for part in commit.parts}
-            rows[f"{commit.segment}.ndjson"] += sum(commit.balance.rows.values())
+            rows[f"{commit.segment}.ndjson"] += commit.balance.rows["level2"]
         assert rows == Counter(dict.fromkeys(self.arrived, 20))
-        there = self.storage.list_files("processed/coinbase/level2", recursive=True)
+        there = self.storage.list_files("processed/coinbase", "*.parquet", recursive=True)
         assert set(there) == listed
         if self.arrived:
             frame = fluxforge.scan(self.config(), "level2")

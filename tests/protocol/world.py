@@ -167,7 +167,7 @@ class World:
 
 
 def _is_part(key: str) -> bool:
-    return "/level2/" in key or "/_rejects/" in key
+    return key.startswith("processed/") and "/_commits/" not in key
 
 
 @cache

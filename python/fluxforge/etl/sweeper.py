@@ -116,7 +116,7 @@ class Sweeper:
         segments: dict[str, str] = {}
         for commit in self._ledger.commits():
             segments[commit.uid] = commit.segment
-            tables |= commit.balance.rows.keys()
+            tables |= commit.balance.rows.keys() | {part.table for part in commit.parts}
             listed.update(part.key(self._output_path) for part in commit.parts)
             listed.update(f"{self._output_path}/{name}" for name in commit.rejects)
         report.segments = len(segments)
