@@ -143,6 +143,6 @@ def test_a_segment_costs_few_requests_beside_its_parts(moto, tmp_path):
     storage._client.meta.events.register("before-call.s3", count)
     report = job.run_once()
     parts = sum(len(commit.parts) for commit in report.committed)
-    assert (len(report.committed), parts) == (3, 9)
+    assert (len(report.committed), parts) == (3, 12)
     assert requests.total() <= 3 * REQUESTS + parts, requests
     assert lists == 2

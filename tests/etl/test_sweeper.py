@@ -68,6 +68,18 @@ def test_parts_that_no_commit_lists_go_once_they_are_old(data):
     assert fluxforge.scan(local(data), "level2").collect().height == 2
 
 
+def test_coverage_that_no_commit_lists_goes_too(data):
+    write_segment(local(data), FRAMES)
+    write_parts_and_die(data, compression_level=9)
+    orphans = objects(data, "processed/coinbase/coverage/**/*.parquet")
+    assert ETLJob(local(data)).run_once().exit_code == 0
+    counted = objects(data, "processed/coinbase/coverage/**/*.parquet") - orphans
+    assert len(orphans) == len(counted) == 1
+    grow_old(orphans | counted)
+    assert sweep(data).parts == 1
+    assert objects(data, "processed/coinbase/coverage/**/*.parquet") == counted
+
+
 def test_nothing_of_a_segment_without_a_commit_is_ever_removed(data):
     write_segment(local(data), FRAMES[:1])
     ETLJob(local(data)).run_once()  # there is a lake to be swept
