@@ -20,6 +20,7 @@ __all__ = [
     "Xxh3",
     "__version__",
     "encode_parts",
+    "make_partition",
     "recover",
     "recover_segment",
     "segment_has_writer",
