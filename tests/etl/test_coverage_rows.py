@@ -59,6 +59,13 @@ def test_a_second_gap_before_the_snapshot_prolongs_the_suspicion():
     assert told(found, "suspect") == [("c", "level2", "BTC-USD", 130, 180, "suspect", "gap")]
 
 
+def test_a_snapshot_right_before_the_gap_heals_nothing():
+    found = rows(
+        [Sequence(gaps=[Gap(3, 4, 130, 140)])], [], delivered(("level2", "BTC-USD", 130, 130))
+    )
+    assert told(found, "suspect") == [("c", "level2", "BTC-USD", 130, 200, "suspect", "gap")]
+
+
 def test_a_snapshot_that_shows_the_gap_itself_heals_it():
     found = rows(
         [Sequence(gaps=[Gap(3, 4, 130, 200)])], [], delivered(("level2", "BTC-USD", 110, 110, 200))

@@ -89,6 +89,14 @@ def test_a_killed_writers_connection_ends_in_a_gap_of_unknown_size():
     assert gap.end_ns is None
 
 
+def test_a_connection_that_died_with_a_products_first_frame_does_not_end_its_own_gap():
+    died = event("gap", 200, "a", reason="writer died", start_ts="1970-01-01T00:00:00.000000200Z")
+    first = rows([Sequence("a")], [died], delivered(("a", "ticker", "A-USD", 200)))
+    second = rows([Sequence("b", 0, 9, 300, 400)], [], delivered(("b", "ticker", "A-USD", 310)))
+    (gap,) = [row for row in joined(first, second) if row.state == "gap"]
+    assert (gap.start_ns, gap.end_ns) == (200, 310)
+
+
 def test_what_another_socket_delivers_meanwhile_is_not_missing():
     first = rows(
         [Sequence("a")],

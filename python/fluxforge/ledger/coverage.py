@@ -136,7 +136,8 @@ def book_rows(
             yield from live(trusted_from, suspect_from)
         yield row("suspect", suspect_from, suspect_until, "gap")
         trusted_from = suspect_until
-    if end_ns > trusted_from or trusted_from in given:
+    # Also of no length: that it was delivered, or given anew, is what the next segment must know.
+    if end_ns > trusted_from or trusted_from in {start_ns, *given}:
         yield from live(trusted_from, end_ns)
 
 

@@ -5,8 +5,9 @@ Nothing that the venue says of subscriptions is asked: what was delivered was de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,10 +64,7 @@ class Deliveries:
             if (column := self._product_columns.get(partition.table)) is None:
                 return
             by.append(column)
-        first = rows.select([*by, "capture_ts"]).group_by(by).aggregate([("capture_ts", "min")])
-        nanoseconds = first["capture_ts_min"].cast(pa.int64()).to_pylist()
-        names = zip(*(first[column].to_pylist() for column in by), strict=True)
-        for (conn, *others), first_ns in zip(names, nanoseconds, strict=True):
+        for (conn, *others), first_ns in _first_of_each(rows, by):
             channel = others.pop(0) if _CHANNEL in by else partition.table
             key = conn, channel, others.pop() if product is None else product
             if None in key:
@@ -75,10 +73,27 @@ class Deliveries:
             known.first_ns = min(known.first_ns, first_ns)
 
     def _note_snapshots(self, product: str, rows: pa.Table) -> None:
+        rows = rows.select(["conn", "event_type", "capture_ts"])
         given = rows.filter(pc.equal(rows["event_type"], _SNAPSHOT))
-        if not given.num_rows:
-            return
-        frames = given.select(["conn", "capture_ts"]).group_by(["conn", "capture_ts"]).aggregate([])
-        times = frames["capture_ts"].cast(pa.int64()).to_pylist()
-        for conn, at in zip(frames["conn"].to_pylist(), times, strict=True):
+        given = given.append_column("at", given["capture_ts"].cast(pa.int64()))
+        for (conn, at), _ in _first_of_each(given, ["conn", "at"]):
             self.found[conn, self._book_channel, product].snapshots.add(at)
+
+
+def _first_of_each(rows: pa.Table, by: list[str]) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """Yield the distinct values of columns, each with its earliest capture."""
+    if not rows.num_rows:
+        return
+    if by == ["conn"] and len(names := rows["conn"].chunk(0).dictionary) == 1:
+        # Mostly so, and rows come in captured order.
+        yield (names[0].as_py(),), rows["capture_ts"][0].value
+        return
+    # Threads would cost more than they save.
+    groups = rows.select([*by, "capture_ts"]).group_by(by, use_threads=False)
+    first = groups.aggregate([("capture_ts", "min")])
+    columns = [first[column].to_pylist() for column in by]
+    yield from zip(
+        zip(*columns, strict=True),
+        first["capture_ts_min"].cast(pa.int64()).to_pylist(),
+        strict=True,
+    )
