@@ -360,6 +360,17 @@ def encode_parts(
         Each file and its XXH3-64 as 16 hex digits, in the partitions' order.
     """
 
+def first_captures(
+    partition: Partition, *, by: Sequence[str]
+) -> list[tuple[list[str | None], int]]:
+    """The distinct values of columns of words, and the earliest ``capture_ts`` of each.
+
+    Raises ValueError where there is no such column, or it holds no words.
+    """
+
+def captures_with(partition: Partition, *, column: str, word: str) -> list[tuple[str, int]]:
+    """``conn`` and ``capture_ts`` of each frame whose rows have the word in a column, in order."""
+
 def make_partition(
     table: str,
     *,

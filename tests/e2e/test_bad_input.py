@@ -206,8 +206,11 @@ def test_hostile_product_ids_stay_inside_the_root(tmp_path):
 
     assert set(tmp_path.iterdir()) == before
     assert {path.name for path in home.iterdir()} == {"data"}
-    lake = data_dir / "processed" / "coinbase" / "level2"
-    assert all(path.is_relative_to(lake) for path in data_dir.rglob("*.parquet"))
+    lake = data_dir / "processed" / "coinbase"
+    parts = list(data_dir.rglob("*.parquet"))
+    assert {path.relative_to(lake).parts[0] for path in parts} == {"level2", "coverage"}
+    in_coverage = pl.read_parquet(lake / "coverage")["product_id"].drop_nulls().to_list()
+    assert set(in_coverage) == {*hostile, "BTC-USD"}
     assert rows_by_product(data_dir) == Counter([*hostile, "BTC-USD"])
     assert len(rejects(data_dir)) == len(refused)
     assert books(data_dir)["balance"]["rejected"] == len(refused)

@@ -3,6 +3,7 @@
 //! Every call converts its arguments, detaches from the interpreter, calls the core and converts
 //! the result. Errors become the classes of `fluxforge.errors` in [`errors`].
 
+mod delivered;
 mod errors;
 mod hash;
 mod made;
@@ -18,6 +19,8 @@ mod writer;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::delivered::{captures_with, first_captures};
     #[pymodule_export]
     use crate::hash::Xxh3;
     #[pymodule_export]

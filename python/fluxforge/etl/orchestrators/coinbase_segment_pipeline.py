@@ -112,7 +112,7 @@ class CoinbaseSegmentPipeline:
         self, key: str, uid: str, rejects: RejectsWriter
     ) -> tuple[list[Part], ParsedSegment]:
         parts: list[Part] = []
-        deliveries = Deliveries(book_channel=self._book_channel)
+        deliveries = Deliveries(load_feed(self._feed))
         stretches = self._reader.stream(key, stretch=self._recipe.raw_per_part)
         while True:
             try:
