@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from decimal import Context
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,8 @@ from fluxforge.etl.readers.parse import Numbers
 from made_messages import How, odd_frames, oddities, wire_frames, with_an_oddity, written
 from parse_oracle import REJECTED, Convert, Rows, census, expected
 from segment_bytes import envelope
+
+_EXACT = Context(prec=38)  # Python's own would round to 28 digits
 
 
 def parsed_rows(parsed: ParsedSegment) -> dict[int, Rows]:
@@ -32,7 +35,7 @@ def parsed_rows(parsed: ParsedSegment) -> dict[int, Rows]:
             if pa.types.is_floating(field.type):
                 values = [None if v is None else v.hex() for v in values]
             if pa.types.is_decimal(field.type):
-                values = [None if v is None else int(v.scaleb(18)) for v in values]
+                values = [None if v is None else int(v.scaleb(18, _EXACT)) for v in values]
             columns[field.name] = values
         for name_ in ("capture_ts", "conn", "date"):
             del columns[name_]
