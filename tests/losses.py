@@ -105,7 +105,11 @@ def assert_every_loss_is_known(
         used, last = connection.sent | connection.withheld, max(numbers)
         assert set(numbers) <= connection.sent, f"{conn}: a frame was kept that was never sent"
         never_came = {n for n in used - set(numbers) if n < last}
-        assert _told(of_conn) == Counter(never_came), f"{conn}: other numbers than never came"
+        told = _told(of_conn)
+        assert told == Counter(never_came), (
+            f"{conn}: told and came, or twice: {told - Counter(never_came)}; "
+            f"never came, not told: {Counter(never_came) - told}"
+        )
         lost["inside"] += len(never_came)
         if died := [n for n in connection.sent if n > last]:
             lost["with an end"] += len(died)

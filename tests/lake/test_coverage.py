@@ -76,6 +76,19 @@ def test_scan_gives_the_segments_own_rows_by_product_and_time(config):
     assert fluxforge.scan(config, "coverage", end=later).collect()["start_ts"].max() < later
 
 
+def test_commits_from_before_there_was_coverage_tell_their_numbers(tmp_path):
+    config = local(tmp_path)
+    write_segment(config, FIRST)
+    write_segment(config, SECOND, capture_ns=LATER_NS)
+    assert ETLJob(config).run_once().exit_code == 0
+    for path in (tmp_path / "processed/coinbase/_commits").glob("*.json"):
+        commit = json.loads(path.read_bytes())
+        commit["parts"] = [part for part in commit["parts"] if part["table"] != "coverage"]
+        path.write_text(json.dumps(commit))
+    holes = read_coverage(tmp_path).holes()
+    assert [(h.first_sequence, h.missing) for h in holes] == [(2, 2), (5, 1), (7, 1)]
+
+
 def test_an_empty_lake_has_the_tables_columns(tmp_path):
     rows = fluxforge.scan(tmp_path, "coverage").collect()
     assert rows.height == 0

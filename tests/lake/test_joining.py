@@ -41,6 +41,14 @@ def test_a_suspicion_goes_on_in_the_next_segment_until_its_snapshot():
     assert told(found, "live")[-1] == ("c", "level2", "A-USD", 350, 400, "live", "snapshot")
 
 
+def test_numbers_that_a_connection_lost_before_its_first_frame_are_a_gap_in_any_segment():
+    begun = rows([], [event("connected", 90)])
+    assert told(joined(begun, rows([Sequence("c", 2, 9, 101, 200)])), "gap") == [
+        ("c", 90, 101, "gap", 0, 1, 2, "between segments")
+    ]
+    assert told(joined(begun, rows([Sequence("c", 0, 9, 101, 200)])), "gap") == []
+
+
 def test_repeats_and_restarts_between_segments_are_no_gap():
     first = rows([Sequence()], [event("connected", 90)])
     for number in (9, 4, 0):

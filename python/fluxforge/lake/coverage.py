@@ -11,6 +11,7 @@ from fluxforge.config import FluxForgeConfig
 from fluxforge.feeds import load_feed
 from fluxforge.lake.joining import join
 from fluxforge.lake.scanning import open_lake
+from fluxforge.ledger import Commit
 from fluxforge.ledger.coverage import COLUMNS, COVERAGE, CoverageRow, State
 from fluxforge.storage.base import StorageBackend
 
@@ -81,7 +82,8 @@ def read_coverage(
     for commit in ledger.commits():  # in the order in which their writer wrote them
         files.add(commit.raw.file)
         parts = [part.key(output_path) for part in commit.parts if part.table == COVERAGE]
-        segments.append([row for key in parts for row in _read(storage, key)])
+        rows_of_segment = [row for key in parts for row in _read(storage, key)]
+        segments.append(rows_of_segment or list(_from_commit(commit)))
     rows, carried = join(segments, book_channel=load_feed(feed).connection.level2_channel)
     recorded = [row for segment in segments for row in segment if row.product_id is None]
     return Coverage(
@@ -91,6 +93,30 @@ def read_coverage(
         end_ns=max((row.end_ns or row.start_ns for row in recorded), default=None),
         files=frozenset(files),
     )
+
+
+def _from_commit(commit: Commit) -> Iterator[CoverageRow]:
+    """What a commit from before there was coverage knows: its connections' numbers."""
+    for span in commit.connections:
+        yield CoverageRow(
+            conn=span.conn,
+            start_ns=span.first_capture_ns,
+            end_ns=span.last_capture_ns,
+            state="live",
+            first_sequence=span.first_sequence,
+            last_sequence=span.last_sequence,
+        )
+        for gap in span.gaps:
+            yield CoverageRow(
+                conn=span.conn,
+                start_ns=gap.capture_ns,
+                end_ns=gap.capture_ns,
+                state="gap",
+                first_sequence=gap.expected,
+                last_sequence=gap.seen - 1,
+                missing=gap.seen - gap.expected,
+                reason="sequence",
+            )
 
 
 def _read(storage: StorageBackend, key: str) -> Iterator[CoverageRow]:

@@ -138,11 +138,12 @@ def _between(lives: list[CoverageRow]) -> Iterator[CoverageRow]:
     """Numbers that neither of two neighbouring segments has."""
     if not lives[0].conn:
         return  # frames without a connection's name may be of many
-    last: int | None = None
-    before: CoverageRow | None = None
-    if lives[0].reason != CONNECTED and lives[0].first_sequence:
-        # The venue numbers from 0 on, so the connection has a beginning that is not here.
-        last, before = -1, replace(lives[0], end_ns=lives[0].start_ns)
+    begun = lives[0]
+    has_beginning = begun.reason == CONNECTED
+    # The venue numbers from 0 on. A segment that has the connection's beginning and its first
+    # number has told itself what lies before that.
+    last = None if has_beginning and begun.first_sequence is not None else -1
+    before = None if has_beginning else replace(begun, end_ns=begun.start_ns)
     for live in lives:
         if live.first_sequence is not None:
             expected = live.first_sequence if last is None else last + 1
@@ -156,7 +157,7 @@ def _between(lives: list[CoverageRow]) -> Iterator[CoverageRow]:
                     first_sequence=expected,
                     last_sequence=live.first_sequence - 1,
                     missing=live.first_sequence - expected,
-                    reason=NOT_IN_THE_LAKE if last == -1 else BETWEEN_SEGMENTS,
+                    reason=BETWEEN_SEGMENTS if has_beginning or last != -1 else NOT_IN_THE_LAKE,
                 )
         if live.last_sequence is not None:
             last = live.last_sequence
