@@ -85,6 +85,12 @@ def test_a_connections_end_lasts_until_each_of_its_products_came_again():
     ]
 
 
+def test_a_connections_end_knows_the_last_number_also_of_earlier_segments():
+    first = rows([Sequence("a")], [event("connected", 90, "a")])
+    ended = rows([], [event("disconnected", 210, "a", reason="reset")])
+    assert told(joined(first, ended), "disconnected") == [("a", 210, "disconnected", 10, "reset")]
+
+
 def test_a_killed_writers_connection_ends_in_a_gap_of_unknown_size():
     died = event("gap", 200, "a", reason="writer died", start_ts="1970-01-01T00:00:00.000000200Z")
     first = rows([Sequence("a")], [died], delivered(("a", "ticker", "A-USD", 120)))

@@ -204,9 +204,10 @@ def _ends(connections: list[_Connection]) -> Iterator[CoverageRow]:
             start_ns=each.end_ns,
             end_ns=None,
             state="gap",
-            first_sequence=_after(each.lives),
             reason=NOT_IN_THE_LAKE,
         )
+        # The segment that has the end may have none of the connection's frames.
+        end = replace(end, first_sequence=_after(each.lives))
         # Where nothing follows, a stop is no loss, and what has no end yet may still go on.
         needs_successor = each.end is None or end.reason == STOPPED
         for channel, product in sorted(each.keys):
