@@ -55,6 +55,18 @@ def test_repeats_and_restarts_between_segments_are_no_gap():
         assert told(joined(first, rows([Sequence("c", number, 20, 201, 300)])), "gap") == []
 
 
+def test_a_segment_that_begins_with_a_repeat_lacks_only_what_had_not_come():
+    first = rows([Sequence()], [event("connected", 90)])
+    # 0 to 9, then 4 again; then 10 at once, or only 12.
+    second = rows([Sequence("c", 4, 19, 201, 300, [Gap(5, 10, 201, 210)])])
+    assert told(joined(first, second), "gap") == []
+    third = rows([Sequence("c", 4, 19, 201, 300, [Gap(5, 12, 201, 210)])])
+    assert told(joined(first, third), "gap") == [("c", 201, 210, "gap", 10, 11, 2, "sequence")]
+    # Zero begins anew: what is missing after it is missing.
+    anew = rows([Sequence("c", 0, 19, 201, 300, [Gap(1, 3, 201, 210)])])
+    assert told(joined(first, anew), "gap") == [("c", 201, 210, "gap", 1, 2, 2, "sequence")]
+
+
 def test_a_segment_that_is_not_there_is_a_gap_and_closes_it_when_it_comes():
     first = rows([Sequence()], [event("connected", 90)])
     second = rows([Sequence("c", 10, 14, 201, 250)])

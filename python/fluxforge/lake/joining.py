@@ -48,7 +48,18 @@ class _Connection:
     first: dict[_Key, int] = field(default_factory=dict)
     snapshots: dict[_Key, set[int]] = field(default_factory=dict)
 
-    def add(self, row: CoverageRow) -> None:
+    def add_segment(self, rows: Iterable[CoverageRow]) -> None:
+        """Take what the next segment says."""
+        rows = list(rows)
+        known = _last([row.last_sequence for row in self.lives])
+        begins = next((row.first_sequence for row in rows if _is_life(row)), None)
+        if known is not None and begins and begins <= known:
+            # It begins with a repeat of an earlier one: what lies between had come.
+            rows = [left for row in rows if (left := _after_number(row, known)) is not None]
+        for row in rows:
+            self._add(row)
+
+    def _add(self, row: CoverageRow) -> None:
         if row.channel is not None and row.product_id is not None:
             self._add_product(row, (row.channel, row.product_id))
         elif row.state == "live":
@@ -99,8 +110,11 @@ def join(
     """
     connections: dict[str, _Connection] = {}
     for rows in segments:
+        of_segment: dict[str, list[CoverageRow]] = {}
         for row in rows:
-            connections.setdefault(row.conn, _Connection(row.conn)).add(row)
+            of_segment.setdefault(row.conn, []).append(row)
+        for conn, of_conn in of_segment.items():
+            connections.setdefault(conn, _Connection(conn)).add_segment(of_conn)
     known = [connection for connection in connections.values() if connection.lives]
     joined: list[CoverageRow] = []
     for connection in known:
@@ -247,6 +261,20 @@ class _Held:
         spans = self._spans.get(key, [])
         later = islice(spans, bisect_left(spans, ns, key=itemgetter(0)), None)
         return next((start_ns for start_ns, conn in later if conn != but), None)
+
+
+def _is_life(row: CoverageRow) -> bool:
+    return row.state == "live" and row.product_id is None
+
+
+def _after_number(row: CoverageRow, known: int) -> CoverageRow | None:
+    """What is left of a gap once numbers up to a known one are taken out of it."""
+    if row.first_sequence is None or row.last_sequence is None or row.missing is None:
+        return row
+    first = max(row.first_sequence, known + 1)
+    if first > row.last_sequence:
+        return None
+    return replace(row, first_sequence=first, missing=row.last_sequence + 1 - first)
 
 
 def _after(lives: list[CoverageRow]) -> int | None:
