@@ -369,6 +369,13 @@ def test_missing_null_and_retyped_fields_are_counted_by_channel() -> None:
     assert balance.unknown_fields == {}
 
 
+def test_a_null_in_place_of_rows_is_counted_also_once_the_shape_is_known() -> None:
+    frame = json.loads(level2(update()))
+    frame["events"][0]["updates"] = None
+    text = envelope(level2(update())) * 3 + envelope(compact(frame))
+    assert parse_segment(text).balance.null_fields == {"l2_data": {"events[].updates": 1}}
+
+
 def test_what_a_channel_never_sends_is_not_missing() -> None:
     row = {"type": "ticker", "product_id": "A-B", "price": "1"}
     frame = {"channel": "ticker_batch", "events": [{"type": "snapshot", "tickers": [row]}]}
