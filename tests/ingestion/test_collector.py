@@ -18,7 +18,6 @@ from random import Random
 
 import pytest
 
-from fluxforge.errors import SegmentWriteError
 from fluxforge.ingestion.collectors import (
     Backoff,
     Collector,
@@ -255,8 +254,7 @@ def test_a_stop_ends_although_the_disk_has_no_room(tmp_path, monkeypatch):
         async with collecting(collector):
             await until(lambda: collector._waiting_for_disk)
         assert "disk took no more" in collector.stats.last_error
-        with pytest.raises(SegmentWriteError):
-            await writer.close()
+        await writer.close()  # with the room that was kept for others
 
     with venue(frames_) as here:
         asyncio.run(scenario(here.url))
@@ -274,8 +272,7 @@ def test_a_stall_longer_than_any_ping_keeps_the_connection(tmp_path):
             await asyncio.sleep(60)
             assert collector.stats.connected
             assert collector.stats.connects == 1
-        with pytest.raises(SegmentWriteError):
-            await writer.close()
+        await writer.close()  # with the room that was kept for others
 
     with venue(frames_) as here:
         asyncio.run(scenario(here.url))

@@ -371,9 +371,11 @@ def test_missing_null_and_retyped_fields_are_counted_by_channel() -> None:
 
 def test_a_null_in_place_of_rows_is_counted_also_once_the_shape_is_known() -> None:
     frame = json.loads(level2(update()))
-    frame["events"][0]["updates"] = None
-    text = envelope(level2(update())) * 3 + envelope(compact(frame))
-    assert parse_segment(text).balance.null_fields == {"l2_data": {"events[].updates": 1}}
+    no_rows = frame | {"events": [frame["events"][0] | {"updates": None}]}
+    no_events = frame | {"events": None}
+    for odd, path in ((no_rows, "events[].updates"), (no_events, "events")):
+        text = envelope(compact(frame)) * 3 + envelope(compact(odd))
+        assert parse_segment(text).balance.null_fields == {"l2_data": {path: 1}}
 
 
 def test_what_a_channel_never_sends_is_not_missing() -> None:

@@ -95,7 +95,7 @@ fn head<'a>(
                 }
                 sequence = value::sequence(&mut scanner, &columns[SEQUENCE_NUM]).ok()?;
             }
-            (Value::Rows, _) => {}
+            (Value::Rows, b'[') => {}
             _ => return None,
         }
     }
