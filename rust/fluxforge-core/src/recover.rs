@@ -52,6 +52,7 @@ mod tests;
 mod trail;
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::segment::{Header, SegmentError};
@@ -278,7 +279,13 @@ fn name_of(path: &Path) -> String {
 }
 
 pub(crate) fn remove(vfs: &dyn Vfs, path: &Path) -> Result<(), SegmentError> {
-    vfs.unlink(path).map_err(SegmentError::io("remove", path))?;
+    match vfs.unlink(path) {
+        // An earlier try may have come so far; the name's end is not durable yet.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(SegmentError::io("remove", path)(error));
+        }
+        _ => {}
+    }
     let dir = path.parent().unwrap_or(Path::new("."));
     vfs.sync_dir(dir)
         .map_err(SegmentError::io("sync directory", dir))

@@ -12,7 +12,7 @@ use super::room::{PAUSE, Patience, gave_up};
 use super::signals::Signals;
 use super::{WriterConfig, queue::Group};
 use crate::clock::Clock;
-use crate::recover::{OpenConnections, remove};
+use crate::recover::OpenConnections;
 use crate::segment::{Continues, Durability, Hour, SegmentError};
 use crate::vfs::{Vfs, VfsFile};
 use opening::Reserved;
@@ -119,11 +119,8 @@ impl Engine {
                 self.open = Some(self.open_successor()?);
             }
             if !had_records {
-                // Opened for its header, and then nothing came.
-                let removed = remove(self.vfs.as_ref(), segment.path());
-                drop(segment);
+                self.outbox.push(Unpublished::Empty(segment));
                 self.publish_all();
-                self.outbox.note(removed);
                 return Ok(());
             }
             loop {

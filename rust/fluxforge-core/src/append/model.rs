@@ -194,6 +194,21 @@ fn every_single_failure_followed_by_every_crash_loses_nothing() {
     }
 }
 
+/// An hour without a frame, then a clean end: what a connection carries from segment to segment is
+/// no gap, although an empty segment could not be removed at once.
+#[test]
+fn a_connection_that_went_on_is_no_gap_whatever_fails_once() {
+    let steps = [write(1), Step::Rotate(0), Step::Hour, Step::Stop(0)];
+    let vfs = disk(&[], Omit::Nothing);
+    History::new().run(&vfs, &steps);
+    for at in 1..=vfs.operations() {
+        let (vfs, mut history) = (disk(&[(at, Fault::Error)], Omit::Nothing), History::new());
+        history.run(&vfs, &steps);
+        let judged = history.judge(&vfs.after_kill());
+        judged.unwrap_or_else(|what| panic!("failure at {at}: {what}"));
+    }
+}
+
 /// The suite itself is tested: leave one promise out and it must notice.
 #[test]
 fn each_promise_left_out_is_noticed() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::append::active::ActiveSegment;
 use crate::append::signals::Signals;
 use crate::clock::Clock;
-use crate::recover::{OpenConnections, Place, Plan, Rewritten, rewrite, take_in};
+use crate::recover::{OpenConnections, Place, Plan, Rewritten, remove, rewrite, take_in};
 use crate::seal::SealedSegment;
 use crate::segment::SegmentError;
 use crate::vfs::Vfs;
@@ -19,6 +19,9 @@ const RETRY_NS: u64 = 30_000_000_000;
 pub(super) enum Unpublished {
     Sealed(SealedSegment),
     Poisoned(ActiveSegment),
+    /// Opened for its header, and then nothing came. It has to go before what follows is published:
+    /// alone in active/, it would tell a recovery that the connections it names were lost.
+    Empty(ActiveSegment),
 }
 
 /// In the order in which they must be published: one may continue the one before it.
@@ -82,16 +85,13 @@ impl Outbox {
                     Some(sealed) => self.waiting[0] = Unpublished::Sealed(sealed),
                     None => drop(self.waiting.pop_front()),
                 },
+                Unpublished::Empty(segment) => {
+                    remove(vfs, segment.path())?;
+                    self.waiting.pop_front();
+                }
             }
         }
         Ok(())
-    }
-
-    /// Tells of what went wrong beside publishing, if nothing did in it.
-    pub(super) fn note(&mut self, done: Result<(), SegmentError>) {
-        if self.error.is_none() {
-            self.tell(done);
-        }
     }
 
     /// Tells how the last attempt ended.
