@@ -47,3 +47,17 @@ def test_callers_are_let_through_an_interval_apart():
     passed = asyncio.run(scenario())
     # The loop's timers may fire a clock tick early.
     assert all(later - earlier >= 0.045 for earlier, later in pairwise(passed))
+
+
+def test_jitter_only_ever_makes_it_slower():
+    async def waits():
+        pace, loop, found = Pace(0.01, jitter=0.5, rng=Random(1)), asyncio.get_running_loop(), []
+        for _ in range(5):
+            await pace.wait()
+            found.append(pace._next - loop.time())
+        return found
+
+    found = asyncio.run(waits())
+    # What is left of it a moment after the turn was given.
+    assert all(0.005 < each <= 0.015 for each in found)
+    assert len({round(each, 4) for each in found}) > 1

@@ -40,11 +40,24 @@ def ingest(
     seconds: Annotated[
         float | None, typer.Option(help="Stop by itself after this long.", min=0)
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would be connected to, and stop there.")
+    ] = False,
+    events_per_second: Annotated[
+        float,
+        typer.Option(help="For --plan: how often the market of a product changes.", min=0),
+    ] = 10.0,
     verbose: VerboseOption = False,
 ) -> None:
     """Record a live feed into durable segments until Ctrl-C."""
     configure_logging(verbose=verbose)
     settings = configure(config, data_dir, url=url, products=product, channels=channel)
+    if plan:
+        from fluxforge.cli.ingest_plan import plan_lines  # noqa: PLC0415 - as in `record`
+
+        for line in plan_lines(settings, events_per_second=events_per_second):
+            typer.echo(line)
+        return
     asyncio.run(record(settings, seconds=seconds))
 
 

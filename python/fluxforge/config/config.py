@@ -20,8 +20,8 @@ from typing import Any
 import platformdirs
 from pydantic import SecretStr, ValidationError
 
+from fluxforge.config.coinbase import CoinbaseConfig
 from fluxforge.config.models import (
-    CoinbaseConfig,
     ETLConfig,
     FluxForgeConfig,
     IngestionConfig,

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -25,11 +22,10 @@ from pydantic import (
     model_validator,
 )
 
+from fluxforge.config.coinbase import CoinbaseConfig
+from fluxforge.config.section import Section, address
+from fluxforge.config.shard import ShardText
 from fluxforge.errors import ConfigError
-
-Channel = Literal[
-    "level2", "ticker", "ticker_batch", "market_trades", "candles", "status", "heartbeats"
-]
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _WRITER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
@@ -54,58 +50,11 @@ def _writer_id(value: str) -> str:
     return value
 
 
-def _address(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        allowed = " or ".join(f"{scheme}://" for scheme in schemes)
-        try:
-            parts = urlsplit(value)
-            has_host = bool(parts.hostname) and parts.port != 0  # .port raises if it is no number
-            (parts.hostname or "").encode("idna")  # raises where no resolver could ask for it
-        except ValueError:
-            has_host = False
-        if not has_host or parts.scheme not in schemes:
-            # The value is not repeated: an address may carry a password.
-            raise ValueError(f"must be an address that begins with {allowed} and names a host")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not carry a user name or password; use the keys made for them")
-        return value
-
-    return AfterValidator(check)
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not values:
-        raise ValueError("must name at least one")
-    for value in values:
-        if not value.strip() or not value.isprintable():
-            raise ValueError(f"holds a name that is empty or unprintable: {value!r}")
-        if values.count(value) > 1:
-            raise ValueError(f"names {value!r} twice")
-    return values
-
-
 Component = Annotated[str, AfterValidator(_component)]
 WriterId = Annotated[str, AfterValidator(_writer_id)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,  # an input may be a secret
-        allow_inf_nan=False,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and {int, float} & {annotation, *get_args(annotation)}:
-            raise ValueError(f"must be a number, not {value}")
-        return value
-
-
-class PathConfig(_Section):
+class PathConfig(Section):
     """The directories below ``base_dir``; each is one name."""
 
     raw_dir: Component = Field("raw", description="raw segments")
@@ -117,12 +66,12 @@ class PathConfig(_Section):
     processed_dir: Component = Field("processed", description="the Parquet lake")
 
 
-class S3Config(_Section):
+class S3Config(Section):
     """How to reach S3. Unset credentials come from the environment, ``~/.aws`` or an IAM role."""
 
     bucket: str | None = Field(None, description="repeats base_dir's bucket; if set, must match")
     region: str | None = Field(None, description="AWS region")
-    endpoint_url: Annotated[str, _address("http", "https")] | None = Field(
+    endpoint_url: Annotated[str, address("http", "https")] | None = Field(
         None, description="address of an S3-compatible store; null is AWS"
     )
     aws_access_key_id: SecretStr | None = None
@@ -139,7 +88,7 @@ class S3Config(_Section):
         return secret
 
 
-class StorageConfig(_Section):
+class StorageConfig(Section):
     """Where everything lies."""
 
     backend: Literal["local", "s3"] = "local"
@@ -215,7 +164,7 @@ def split_bucket(base_dir: str) -> tuple[str, str]:
     return bucket, prefix
 
 
-class StorageOverride(_Section):
+class StorageOverride(Section):
     """A storage of its own for one stage; what is not set here is as in ``storage``."""
 
     backend: Literal["local", "s3"] | None = None
@@ -236,13 +185,16 @@ class StorageOverride(_Section):
         return StorageConfig.model_validate(merged)
 
 
-class IngestionConfig(_Section):
+class IngestionConfig(Section):
     """Capture: from the socket to sealed segments."""
 
     storage: StorageOverride | None = Field(None, description="where raw goes; null: as storage")
     source: Component = Field("coinbase", description="the venue, a directory's name")
     writer_id: WriterId | None = Field(
         None, description="this writer's name; needed where writers share a storage (S3)"
+    )
+    shard: ShardText | None = Field(
+        None, description="this machine's share of coinbase.products, as 1/3; null: all of them"
     )
     segment_max_mb: int = Field(256, ge=1, le=4096, description="seal at this size, MiB")
     segment_max_seconds: float = Field(3600, gt=0, le=86400, description="seal at this age, s")
@@ -270,7 +222,7 @@ class IngestionConfig(_Section):
         return platformdirs.user_state_path("fluxforge", appauthor=False) / "spool"
 
 
-class ETLConfig(_Section):
+class ETLConfig(Section):
     """From sealed segments to committed Parquet."""
 
     storage_input: StorageOverride | None = Field(
@@ -333,22 +285,6 @@ class ETLConfig(_Section):
         return level
 
 
-class CoinbaseConfig(_Section):
-    """The Coinbase Advanced Trade feed. Market data needs no key."""
-
-    ws_url: Annotated[str, _address("ws", "wss")] = "wss://advanced-trade-ws.coinbase.com"
-    products: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("BTC-USD", "ETH-USD")
-    channels: Annotated[tuple[Channel, ...], AfterValidator(_distinct)] = (
-        "level2",
-        "ticker",
-        "market_trades",
-        "heartbeats",
-    )
-    level2_batch_size: int = Field(
-        10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
-    )
-
-
 class OverrideError(ValueError):
     """A hybrid override that makes no sense once it has inherited from ``storage``."""
 
@@ -358,7 +294,7 @@ class OverrideError(ValueError):
         self.inner = inner
 
 
-class FluxForgeConfig(_Section):
+class FluxForgeConfig(Section):
     """The whole configuration. ``load_config`` builds it from file, environment and flags."""
 
     storage: StorageConfig = StorageConfig()

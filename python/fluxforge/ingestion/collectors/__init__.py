@@ -11,7 +11,9 @@ from fluxforge.ingestion.collectors.connection_plan import (
     ConnectionPlan,
     Subscription,
     plan_connections,
+    take_shard,
 )
+from fluxforge.ingestion.collectors.expectation import ExpectedLoad, expect
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
 
 __all__ = [
@@ -20,7 +22,10 @@ __all__ = [
     "CollectorStats",
     "ConnectionPlan",
     "ConnectionSettings",
+    "ExpectedLoad",
     "Pace",
     "Subscription",
+    "expect",
     "plan_connections",
+    "take_shard",
 ]

@@ -7,7 +7,7 @@ channels of its products.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,25 @@ class ConnectionPlan:
     index: int
     subscriptions: tuple[Subscription, ...]
 
+    @property
+    def product_ids(self) -> tuple[str, ...]:
+        """Return the products on this socket: what a gap on it taints."""
+        named = (product for each in self.subscriptions for product in each.product_ids)
+        return tuple(dict.fromkeys(named))
+
+    def products_of(self, channel: str) -> tuple[str, ...]:
+        """Return the products that a channel is subscribed for; none if it is not."""
+        return _first(s.product_ids for s in self.subscriptions if s.channel == channel)
+
+
+def take_shard(products: Sequence[str], index: int, count: int) -> list[str]:
+    """Return one machine's share: every count-th product, from the index-th (from 1) on.
+
+    Machines that list the same products in the same order share them out completely and without
+    overlap; where the busiest come first, each machine gets its share of those too.
+    """
+    return list(products[index - 1 :: count])
+
 
 def plan_connections(
     products: Sequence[str],
@@ -77,3 +96,7 @@ def plan_connections(
 
 def _shards(products: Sequence[str], size: int) -> list[tuple[str, ...]]:
     return [tuple(products[i : i + size]) for i in range(0, len(products), size)]
+
+
+def _first(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return next(iter(groups), ())

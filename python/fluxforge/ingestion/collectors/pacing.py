@@ -40,10 +40,17 @@ class Pace:
 
     Args:
         interval: Seconds between two callers.
+        jitter: Up to this share of the interval is added each time, so that machines which were
+            started together do not speak together.
+        rng: Source of the jitter.
     """
 
-    def __init__(self, interval: float) -> None:
+    def __init__(
+        self, interval: float, *, jitter: float = 0.0, rng: random.Random | None = None
+    ) -> None:
         self._interval = interval
+        self._jitter = jitter
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._lock = asyncio.Lock()
         self._next = 0.0
 
@@ -52,4 +59,4 @@ class Pace:
         loop = asyncio.get_running_loop()
         async with self._lock:
             await asyncio.sleep(max(0.0, self._next - loop.time()))
-            self._next = loop.time() + self._interval
+            self._next = loop.time() + self._interval * (1 + self._rng.uniform(0, self._jitter))

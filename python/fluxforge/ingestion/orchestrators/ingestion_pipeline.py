@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fluxforge._native import WriterStats
 from fluxforge.config import FluxForgeConfig
-from fluxforge.errors import ConfigError, FluxForgeError
+from fluxforge.errors import FluxForgeError
 from fluxforge.feeds import load_feed
 from fluxforge.ingestion.collectors import (
     Collector,
@@ -19,8 +19,8 @@ from fluxforge.ingestion.collectors import (
     ConnectionPlan,
     ConnectionSettings,
     Pace,
-    plan_connections,
 )
+from fluxforge.ingestion.orchestrators.planning import plan_ingestion
 from fluxforge.ingestion.shipping import Shipper, ShippingStats
 from fluxforge.ingestion.writers import LogWriter
 from fluxforge.storage.base import StorageBackend
@@ -28,6 +28,7 @@ from fluxforge.storage.factory import create_storage_backend, get_ingestion_path
 
 log = logging.getLogger(__name__)
 
+_JITTER = 0.25  # of the time between two connects
 _DISK_SECONDS = 1.0  # between two looks at whether the writer waits for room
 
 
@@ -77,21 +78,9 @@ class IngestionPipeline:
         """Return the sockets that a run will open.
 
         Raises:
-            ConfigError: A channel that the feed does not have.
+            ConfigError: A channel that the feed does not have, or a shard without any product.
         """
-        venue = self._config.coinbase
-        known = self._connection.channels
-        if unknown := [channel for channel in venue.channels if channel not in known]:
-            raise ConfigError(
-                f"coinbase.channels: {', '.join(unknown)} is no channel of this feed; "
-                f"it has {', '.join(known)}."
-            )
-        return plan_connections(
-            venue.products,
-            venue.channels,
-            products_per_connection=venue.level2_batch_size,
-            heartbeat_channel=self._connection.heartbeat_channel,
-        )
+        return plan_ingestion(self._config)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Recover what an earlier run left, record until ``stop`` is set, then seal.
@@ -161,7 +150,7 @@ class IngestionPipeline:
             message_interval=1 / connection.messages_per_second,
         )
         # Shared by all sockets: a venue counts connects by address.
-        pace = Pace(1 / connection.connects_per_second)
+        pace = Pace(1 / connection.connects_per_second, jitter=_JITTER)
         run_id = secrets.token_hex(4)
         return [
             Collector(socket, settings=settings, writer=writer, run_id=run_id, connect_pace=pace)

@@ -1,0 +1,29 @@
+"""The Coinbase section."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from fluxforge.config.section import Section, address, distinct
+
+Channel = Literal[
+    "level2", "ticker", "ticker_batch", "market_trades", "candles", "status", "heartbeats"
+]
+
+
+class CoinbaseConfig(Section):
+    """The Coinbase Advanced Trade feed. Market data needs no key."""
+
+    ws_url: Annotated[str, address("ws", "wss")] = "wss://advanced-trade-ws.coinbase.com"
+    products: Annotated[tuple[str, ...], AfterValidator(distinct)] = ("BTC-USD", "ETH-USD")
+    channels: Annotated[tuple[Channel, ...], AfterValidator(distinct)] = (
+        "level2",
+        "ticker",
+        "market_trades",
+        "heartbeats",
+    )
+    level2_batch_size: int = Field(
+        10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
+    )
