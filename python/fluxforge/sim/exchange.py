@@ -3,16 +3,16 @@
 Every connection sees the same market. It moves at the rate asked for, and it waits for whoever
 reads slower than it writes: what is in flight stays bounded by the sockets' buffers, nobody loses
 a frame, and who does not read at all is cut off after a while. While nobody is subscribed to
-anything that moves, the market stands still.
+anything that moves, the market stands still. On command it misbehaves (``fluxforge.sim.faults``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from http import HTTPStatus
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -21,15 +21,20 @@ from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
+from fluxforge.sim.admission import RATE_LIMITED, Admission
+from fluxforge.sim.conduct import Misconduct
+from fluxforge.sim.faults import Fault, Lose, read_fault
+from fluxforge.sim.faults.fault import HangUp
+from fluxforge.sim.hanging_up import reset
 from fluxforge.sim.journal import JournalWriter
 from fluxforge.sim.market import Market
 from fluxforge.sim.outbound import Outbound
-from fluxforge.sim.pacing import Pacer, RateLimit
+from fluxforge.sim.pacing import RateLimit
 from fluxforge.sim.products import DEFAULT_PRODUCTS, Product
 from fluxforge.sim.publisher import Publisher
 from fluxforge.sim.session import SLOW_CLIENT, Rules, Session
+from fluxforge.sim.tempo import Tempo
 from fluxforge.sim.timetable import Timetable
 
 TICK = 0.02  # seconds between looks at deadlines
@@ -37,9 +42,9 @@ EVENTS_BEFORE_OPENING = 1000
 WRITE_BUFFER_BYTES = 256 * 1024
 CLOSE_TIMEOUT = 60.0  # seconds a client has to read what was sent before its Close
 STOP_TIMEOUT = 10.0  # the same when the exchange stops, so that a dead client cannot hold it
-RATE_LIMITED = "rate limit exceeded"
 POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
+EXCHANGE = 0  # the number of no connection: in the journal, the exchange itself
 
 
 class SimulatedExchange:
@@ -63,8 +68,9 @@ class SimulatedExchange:
         rules: The venue's limits.
         client_id: The envelope's ``client_id``; None leaves the field out, as in 2026.
         compression: Accept permessage-deflate where a client offers it.
-        lose: Share of the frames to withhold, 0 to 1: each uses up its number and is not sent, as
-            a bad venue's. The journal says which.
+        lose: Share of the frames to withhold, 0 to 1: short for the fault ``Lose(share=…)``.
+        faults: How to misbehave, and when: values of ``fluxforge.sim.faults``, or mappings as in
+            a scenario file. Times count from entering.
         journal: File to write down every frame sent; see ``fluxforge.sim.journal``.
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
@@ -88,6 +94,7 @@ class SimulatedExchange:
         client_id: str | None = None,
         compression: bool = False,
         lose: float = 0.0,
+        faults: Iterable[Fault | Mapping[str, Any]] = (),
         journal: Path | str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -99,13 +106,15 @@ class SimulatedExchange:
         self.host = host
         self.port = port
         self._seed = seed
-        self._pacer = Pacer(rate)
         self._rules = rules or Rules()
         # The venue counts per address; all that reach a loopback server have the same one.
         self._message_limit = RateLimit(self._rules.messages_per_second)
-        self._connection_limit = RateLimit(self._rules.connections_per_second)
         self._client_id = client_id
-        self._lose = lose
+        self._scenario = [_as_fault(fault) for fault in faults]
+        if lose:
+            self._scenario.append(Lose(share=lose))
+        self._misconduct = Misconduct(seed=seed, clock=time.monotonic)
+        self._tempo = Tempo(self.market, rate=rate, misconduct=self._misconduct, clock=clock)
         self._compression = "deflate" if compression else None
         self._journal_path = None if journal is None else Path(journal)
         self._journal: JournalWriter | None = None
@@ -135,11 +144,57 @@ class SimulatedExchange:
         """The connections that are open now, in the order in which they came."""
         return list(self._sessions.values())
 
+    # -- misbehaviour
+
+    @property
+    def faults(self) -> dict[int, Fault]:
+        """What it was asked to do wrong and not to stop, by number."""
+        return self._misconduct.faults
+
+    def misbehave(self, fault: Fault | Mapping[str, Any]) -> int:
+        """Begin to misbehave; the fault's times count from now. Call it while serving.
+
+        Args:
+            fault: A value of ``fluxforge.sim.faults``, or a mapping as in a scenario file.
+
+        Returns:
+            The fault's number, for ``behave``.
+
+        Raises:
+            ValueError: The mapping is no fault; the message says why.
+        """
+        fault = _as_fault(fault)
+        which = self._misconduct.begin(fault)
+        self._tell("fault", number=which, **fault.fields())
+        return which
+
+    def behave(self, which: int | None = None) -> None:
+        """Stop a fault, or all of them.
+
+        Raises:
+            KeyError: There is no fault of this number, or it was stopped before.
+        """
+        for each in [which] if which is not None else list(self.faults):
+            if not self._misconduct.end(each):
+                raise KeyError(each)
+            self._tell("fault_ended", number=each)
+
+    def _tell(self, event: str, **detail: object) -> None:
+        """Journal what concerns no one connection."""
+        if self._journal is not None:
+            self._journal.event(EXCHANGE, self._clock(), event, **detail)
+
     # -- life
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self._close_journal)
+            admission = Admission(
+                self._rules.connections_per_second,
+                misconduct=self._misconduct,
+                clock=time.monotonic,
+                tell=self._tell,
+            )
             server = await serve(
                 self._serve_connection,
                 self.host,
@@ -149,13 +204,17 @@ class SimulatedExchange:
                 close_timeout=CLOSE_TIMEOUT,
                 write_limit=WRITE_BUFFER_BYTES,
                 server_header=None,
-                process_request=self._admit,
+                process_request=admission.admit,
+                open_timeout=None,  # a slow venue does not give up on its own slowness
             )
             self.port = server.sockets[0].getsockname()[1]
             stack.push_async_callback(self._stop_serving, server)
+            stack.callback(admission.stop)
             if self._journal_path is not None:
                 # Only now: a port in use must not cost anyone an older journal.
                 self._journal = JournalWriter(self._journal_path)
+            for fault in self._scenario:
+                self.misbehave(fault)
             opening = self._clock()
             # The first subscriber should find trades to be shown, as on a real venue.
             for _ in range(EVENTS_BEFORE_OPENING):
@@ -189,8 +248,10 @@ class SimulatedExchange:
             task.cancel()
 
     async def _stop_serving(self, server: Server) -> None:
-        for connection in self._sessions:
+        for connection, session in self._sessions.items():
             self._ended_by_us.setdefault(connection, "exchange stopped")
+            if session.outbound.silent:
+                reset(connection)  # it has no Close to say
         server.close(code=GOING_AWAY)
         try:
             await asyncio.wait_for(server.wait_closed(), STOP_TIMEOUT)
@@ -210,25 +271,36 @@ class SimulatedExchange:
         else:
             self._spawn(connection.close(POLICY_VIOLATION, reason))
 
-    def _admit(self, connection: ServerConnection, _request: Request) -> Response | None:
-        if self._connection_limit.allows(time.monotonic()):
-            return None
-        return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, f"{RATE_LIMITED}\n")
+    def _hang_up(self, connection: ServerConnection, how: HangUp, code: int, reason: str) -> None:
+        """End a connection as a fault wants it."""
+        if connection in self._ended_by_us:
+            return
+        self._ended_by_us[connection] = reason
+        match how:
+            case "close":
+                self._spawn(connection.close(code, reason))
+            case "drop":
+                connection.transport.close()
+            case "reset":
+                reset(connection)
 
     async def _serve_connection(self, connection: ServerConnection) -> None:
         number = next(self._numbers)
+        conduct = self._misconduct.towards(number)
         outbound = Outbound(
             connection,
             number=number,
             clock=self._clock,
             journal=self._journal,
             client_id=self._client_id,
-            loses=self._losses(number),
+            conduct=conduct,
+            end=partial(self._hang_up, connection),
         )
         session = Session(
             outbound,
             self.market,
             rules=self._rules,
+            conduct=conduct,
             rng=Random(f"{self._seed}/connection {number}"),  # noqa: S311 (a simulation)
             clock=self._clock,
             now=time.monotonic(),
@@ -264,14 +336,8 @@ class SimulatedExchange:
         finally:
             self._ended_by_us.pop(connection, None)
             del self._sessions[connection]
+            self._misconduct.forget(number)
             self._publisher.look_up_routes()
-
-    def _losses(self, number: int) -> Callable[[], bool] | None:
-        """Decide for one connection which frames it never sees; the same for the same seed."""
-        if not self._lose:
-            return None
-        rng = Random(f"{self._seed}/losses of {number}")  # noqa: S311 (a simulation)
-        return lambda: rng.random() < self._lose
 
     # -- what moves
 
@@ -284,21 +350,25 @@ class SimulatedExchange:
             for session in self.sessions:
                 if session.pump():
                     self._publisher.look_up_routes()
-            for _ in range(self._pacer.due(time.monotonic())):
-                self._publisher.publish(self.market.step(self._clock()))
+            for moves in self._tempo.due(time.monotonic()):
+                self._publisher.publish(moves)
             for session in self._sessions.values():
                 session.outbound.flush()
-            await asyncio.sleep(self._pacer.delay(time.monotonic()))
+            await asyncio.sleep(self._tempo.delay(time.monotonic()))
 
     async def _run_timers(self) -> None:
         while True:
             now = time.monotonic()
             self._timetable.run(now)
             for connection, session in list(self._sessions.items()):
-                session.tick(now)
-                if session.pump():
+                # Both, whatever the first one says.
+                if session.tick(now) | session.pump():
                     self._publisher.look_up_routes()
                 session.outbound.flush()
                 if (reason := session.overdue(now)) is not None:
                     self._end(connection, reason)
             await asyncio.sleep(TICK)
+
+
+def _as_fault(fault: Fault | Mapping[str, Any]) -> Fault:
+    return fault if isinstance(fault, Fault) else read_fault(fault)

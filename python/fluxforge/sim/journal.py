@@ -4,15 +4,29 @@ One NDJSON line per frame handed to a connection's socket, in the order of sendi
 
     {"conn":1,"sent_ts":"2026-04-07T14:30:00.123456789Z","frame":"<the frame's text>"}
 
-one per frame that was withheld on purpose, so that its number never came,
+one per frame that was withheld on purpose, so that its number never came (why: lost, half-open),
 
     {"conn":1,"sent_ts":…,"withheld":"<the frame's text>","why":"lost"}
 
-and one per connection's beginning and end,
+one per connection's beginning and end,
 
     {"conn":1,"sent_ts":…,"event":"open"}
     {"conn":1,"sent_ts":…,"event":"close","reason":"client closed","code":1000,"clean":true,
      "frames":1234}
+
+and one for everything else that was done on purpose, in its place between the frames:
+
+    repeated            sequence_num, copies    behind the frame; each copy has a line of its own
+    restart             expected, seen          before the frame that has number 0 again
+    altered             sequence_num, what      before the frame as it was sent
+    refused             channel, product_ids    by silence, or by the error frame that follows
+    ack_delayed         channel, delay          seconds, or "never"
+    error               message                 before the error frame
+    idle_channel        channel, product_ids    it fell silent; null: all its products
+    half_open                                   nothing is sent from here on
+    handshake_delayed   delay                   conn 0: no connection yet
+    connection_refused  status                  conn 0
+    fault, fault_ended  number, …               conn 0: what the exchange was asked to do wrong
 
 A frame has a line if and only if it was handed to the socket while the connection was open.
 ``clean`` says that both sides exchanged Close frames: whoever then read to the end received every
@@ -57,7 +71,11 @@ class JournalWithheld:
 
 @dataclass(frozen=True, slots=True)
 class JournalEvent:
-    """A connection's ``open`` or ``close``; ``detail`` holds the line's other fields."""
+    """What happened to a connection; ``detail`` holds the line's other fields.
+
+    Attributes:
+        conn: The connection's number; 0 is the exchange itself.
+    """
 
     conn: int
     sent_ts: str
@@ -102,7 +120,7 @@ class JournalWriter:
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     def event(self, conn: int, ns: int, event: str, **detail: object) -> None:
-        """Write down a connection's beginning or end."""
+        """Write down what happened to a connection."""
         line = {"conn": conn, "sent_ts": rfc3339(ns), "event": event, **detail}
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 

@@ -37,8 +37,8 @@ class Publisher:
         """Learn anew who listens to what; call it when a session or its subscriptions changed."""
         routes: dict[tuple[str, str], list[Session]] = {}
         for session in self._sessions:
-            for channel, names in session.live.items():
-                for name in names:
+            for channel in session.live:
+                for name in session.listening(channel):
                     routes.setdefault((channel, name), []).append(session)
         self._routes = routes
         if any(channel != "heartbeats" for channel, _ in routes):
@@ -79,7 +79,7 @@ class Publisher:
         now = self._clock()
         body = render.heartbeat(now, now - self._started_ns, self._beats)
         for session in self._sessions:
-            if "heartbeats" in session.live and not session.outbound.overfull:
+            if session.listening("heartbeats") and not session.outbound.overfull:
                 session.put("heartbeats", body)
 
     def candles(self) -> None:
@@ -98,6 +98,6 @@ class Publisher:
     def _subscribed(self, channel: str) -> Iterator[tuple[Session, list[ProductMarket]]]:
         """Yield who is subscribed, with the products; not who is far behind with reading."""
         for session in self._sessions:
-            names = session.live.get(channel)
+            names = session.listening(channel)
             if names and not session.outbound.overfull:
                 yield session, [self._market.products[name] for name in names]

@@ -7,20 +7,22 @@ those of Coinbase's market-data websocket as docs/simulator.md lists them.
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
 from fluxforge.sim import render
+from fluxforge.sim.conduct import Conduct
+from fluxforge.sim.faults.fault import WIRE_NAMES
+from fluxforge.sim.faults.silence import IdleChannel
 from fluxforge.sim.market import Market, ProductMarket
 from fluxforge.sim.outbound import Outbound
 from fluxforge.sim.products import REAL_USDC_BOOKS
 
 PRODUCT_CHANNELS = ("level2", "market_trades", "ticker", "ticker_batch", "candles", "status")
 CHANNELS = (*PRODUCT_CHANNELS, "heartbeats")
-WIRE_NAMES = {"level2": "l2_data"}
-"""The channels whose frames carry another name than the one used to subscribe."""
 
 TOO_MANY_LEVEL2 = "too many L2 streams requested in a single session"
 UNKNOWN_CHANNEL = "authentication failure"
@@ -62,6 +64,7 @@ class Session:
         outbound: Where frames go.
         market: The market that all sessions share.
         rules: The venue's limits.
+        conduct: What the venue does to this connection that it should not.
         rng: Decides how late acknowledgements come, and when idle is too long.
         clock: Wall clock in nanoseconds.
         now: Seconds of the monotonic clock that ``receive`` and the others are given too.
@@ -73,6 +76,7 @@ class Session:
         market: Market,
         *,
         rules: Rules,
+        conduct: Conduct,
         rng: Random,
         clock: Callable[[], int],
         now: float,
@@ -80,6 +84,7 @@ class Session:
         self.outbound = outbound
         self._market = market
         self._rules = rules
+        self._conduct = conduct
         self._rng = rng
         self._clock = clock
         self._opened = self._last_sent = now
@@ -90,7 +95,8 @@ class Session:
         self.subscriptions: dict[str, dict[str, None]] = {}
         self.live: dict[str, dict[str, None]] = {}
         self._owed: deque[tuple[str, str]] = deque()
-        self._acks: list[tuple[int, float]] = []
+        self._acks: list[tuple[float, float]] = []
+        self._idle: tuple[IdleChannel, ...] = ()
 
     # -- what the client says
 
@@ -119,18 +125,46 @@ class Session:
         else:
             accepted = self._unsubscribe(channel, names)
         if accepted:
-            after = self._rng.randint(0, self._rules.latest_ack_frames)
+            self._owe_ack(channel, now)
+
+    def _owe_ack(self, channel: str, now: float) -> None:
+        after = self._rng.randint(0, self._rules.latest_ack_frames)
+        late = self._conduct.late_ack()
+        if late is None:
             self._acks.append((after, now + LATEST_ACK))
+            return
+        self.outbound.note("ack_delayed", channel=channel, delay=late.delay)
+        if late.delay != "never":
+            self._acks.append((math.inf, now + late.delay))
 
     def _subscribe(self, channel: str, names: Iterable[str]) -> bool:
         current = self.subscriptions.get(channel, {})
         new = {name: None for name in self._known(channel, names) if name not in current}
-        if channel == "level2" and len(current) + len(new) > self._rules.max_level2_products:
+        if not self._refuse(channel, new):
+            return False
+        limit = self._conduct.level2_limit()
+        limit = self._rules.max_level2_products if limit is None else limit
+        if channel == "level2" and len(current) + len(new) > limit:
             self.outbound.put_error(TOO_MANY_LEVEL2)
             return False
         if new:
             self.subscriptions.setdefault(channel, {}).update(new)
             self._owed.extend((channel, name) for name in new)
+        return True
+
+    def _refuse(self, channel: str, names: dict[str, None]) -> bool:
+        """Take out what is refused by silence; return False where an error frame refuses all."""
+        for name in list(names):
+            refusal = self._conduct.refusal(channel, name)
+            if refusal is None:
+                continue
+            # The map of subscriptions names heartbeats as if it were a product; it is none.
+            products = [] if channel == "heartbeats" else [name]
+            self.outbound.note("refused", channel=channel, product_ids=products)
+            if refusal.message is not None:
+                self.outbound.put_error(refusal.message)
+                return False
+            del names[name]
         return True
 
     def _unsubscribe(self, channel: str, names: Iterable[str]) -> bool:
@@ -171,11 +205,18 @@ class Session:
             channel, name = self._owed.popleft()
             self.live.setdefault(channel, {})[name] = None
             changed = True
-            if channel != "heartbeats":
+            if channel != "heartbeats" and self._hears(channel, name):
                 self._snapshot(channel, self._market.products[name])
                 # A book can have megabytes: give it to the socket before making the next.
                 self.outbound.flush()
         return changed
+
+    def listening(self, channel: str) -> list[str]:
+        """Return the products of a channel of which this session is told just now."""
+        return [name for name in self.live.get(channel, ()) if self._hears(channel, name)]
+
+    def _hears(self, channel: str, name: str) -> bool:
+        return not any(idle.concerns(channel, name) for idle in self._conduct.idle())
 
     def _snapshot(self, channel: str, market: ProductMarket) -> None:
         match channel:
@@ -198,15 +239,28 @@ class Session:
             self._acks = [(after - 1, latest) for after, latest in self._acks]
             self._acknowledge(float("-inf"))
 
-    def tick(self, now: float) -> None:
-        """Hold acknowledgements that have waited long enough for the next flush."""
+    def tick(self, now: float) -> bool:
+        """Do what falls due by the clock; frames are held for the next flush.
+
+        Returns:
+            Whether a channel fell silent or came back, so that routes must be looked up anew.
+        """
+        self.outbound.tick()
         if self._acks:
             self._acknowledge(now)
+        before, self._idle = self._idle, self._conduct.idle()
+        for idle in self._idle:
+            if idle not in before:
+                products = None if idle.product is None else [idle.product]
+                self.outbound.note("idle_channel", channel=idle.channel, product_ids=products)
+        return before != self._idle
 
     def overdue(self, now: float) -> str | None:
         """Return why the venue ends this connection now, or None; ask after a flush."""
         if self.outbound.frames_sent != self._seen_frames:
             self._seen_frames, self._last_sent = self.outbound.frames_sent, now
+        if self.outbound.silent:
+            return None  # a host that died ends nothing
         if not self.outbound.blocked:
             self._blocked_since = None
         elif self._blocked_since is None:
