@@ -1,6 +1,7 @@
 """``fluxforge sim`` as a process of its own."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -10,9 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from fluxforge.sim import summarise
-from sim.recorder import recording
+from sim.recorder import Recorder, recording
 
 COMMAND = [
     sys.executable,
@@ -56,6 +58,32 @@ def test_it_says_where_it_serves_and_stops_cleanly(tmp_path: Path, number: int) 
     assert summarise(journal).frames == received
 
 
+def test_a_scenario_and_a_control_port(tmp_path: Path) -> None:
+    scenario, journal = tmp_path / "scenario.json", tmp_path / "sent.ndjson"
+    scenario.write_text('{"faults":[{"fault":"disconnect","after_frames":10}]}')
+    options = ("--scenario", str(scenario), "--control-port", "0", "--journal", str(journal))
+    with start("--rate", "200", *options) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[0]
+        said = process.stdout.readline()
+        port = int(said.removeprefix("control port 127.0.0.1:"))
+
+        async def client() -> int:
+            recorder = Recorder(await connect(url, compression=None))
+            await recorder.subscribe("level2", "BTC-USD")
+            await recorder.task
+            return len(recorder.frames)
+
+        assert asyncio.run(client()) == 10
+        with socket.create_connection(("127.0.0.1", port)) as control:
+            control.sendall(b'{"show":"faults"}\n')
+            answer = json.loads(control.makefile().readline())
+        assert answer["faults"] == {"1": {"fault": "disconnect", "after_frames": 10}}
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
 def test_a_port_in_use_is_said_in_one_line_and_costs_no_journal(tmp_path: Path) -> None:
     journal = tmp_path / "sent.ndjson"
     journal.write_text("precious")
@@ -77,6 +105,7 @@ def test_a_port_in_use_is_said_in_one_line_and_costs_no_journal(tmp_path: Path) 
         (("--products", ","), "product"),
         (("--rate", "-1"), "rate"),
         (("--rate", "nan"), "rate"),
+        (("--scenario", "/nonexistent.yaml"), "cannot read the scenario /nonexistent.yaml"),
         (("--journal", "/nonexistent/sent.ndjson"), "/nonexistent/sent.ndjson"),
     ],
 )

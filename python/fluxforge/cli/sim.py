@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxforge.cli.stopping import stop_on_signals
+from fluxforge.errors import ConfigError
 
 if TYPE_CHECKING:
     from fluxforge.sim import SimulatedExchange
@@ -33,6 +34,16 @@ def sim(
     lose: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the frames to withhold: gaps.")
     ] = 0.0,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(help="Misbehave as this YAML or JSON file says (docs/simulator.md)."),
+    ] = None,
+    control_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Take commands to misbehave on this loopback port; 0: any."
+        ),
+    ] = None,
     journal: Annotated[
         Path | None, typer.Option(help="Write every frame sent to this NDJSON file.")
     ] = None,
@@ -40,7 +51,11 @@ def sim(
 ) -> None:
     """Serve a simulated Coinbase exchange until Ctrl-C."""
     # Imported here: every other command should start without websockets.
-    from fluxforge.sim import SimulatedExchange, choose_products  # noqa: PLC0415
+    from fluxforge.sim import (  # noqa: PLC0415
+        SimulatedExchange,
+        choose_products,
+        load_scenario,
+    )
 
     choice = int(products) if products.isdecimal() else products.split(",")
     try:
@@ -50,22 +65,34 @@ def sim(
             seed=seed,
             snapshot_levels=snapshot_levels,
             lose=lose,
+            faults=() if scenario is None else load_scenario(scenario),
+            control_port=control_port,
             journal=journal,
             host=host,
             port=port,
         )
+    except ConfigError as error:
+        typer.echo(f"fluxforge sim: {error}", err=True)
+        raise typer.Exit(2) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     try:
         asyncio.run(_serve(exchange))
     except OSError as error:
-        target = f"{journal}" if error.filename is not None else f"{host}:{port}"
+        target = f"{journal}" if error.filename is not None else _ports(host, port, control_port)
         typer.echo(
             f"fluxforge sim: cannot use {target}: {error.strerror or error}. "
             "Choose another one, or stop what holds it.",
             err=True,
         )
         raise typer.Exit(2) from error
+
+
+def _ports(host: str, port: int, control_port: int | None) -> str:
+    asked = [f"{host}:{port}"]
+    if control_port is not None:
+        asked.append(f"control port {control_port}")
+    return " or ".join(asked)
 
 
 async def _serve(exchange: SimulatedExchange) -> None:
@@ -78,4 +105,6 @@ async def _serve(exchange: SimulatedExchange) -> None:
     stop_on_signals(request_stop, saying="closing connections")
     async with exchange:
         typer.echo(f"{exchange.url}   record it: fluxforge ingest --url {exchange.url}")
+        if exchange.control_port is not None:
+            typer.echo(f"control port 127.0.0.1:{exchange.control_port}")
         await stop.wait()

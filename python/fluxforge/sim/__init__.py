@@ -3,7 +3,9 @@
 async with SimulatedExchange(seed=7, journal="sent.ndjson") as exchange:
     ...  # point a client at exchange.url
 for record in read_journal("sent.ndjson"):
-    ...  # what the client must have received
+    ...  # what the client must have received, and what was withheld from it
+
+It misbehaves on command: ``fluxforge.sim.faults``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from fluxforge.sim.journal import (
     summarise,
 )
 from fluxforge.sim.products import DEFAULT_PRODUCTS, Product, choose_products
+from fluxforge.sim.scenario import load_scenario
 from fluxforge.sim.session import Rules
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "SimulatedExchange",
     "choose_products",
     "digest_rows",
+    "load_scenario",
     "read_journal",
     "summarise",
 ]

@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 
 from fluxforge.sim.admission import RATE_LIMITED, Admission
 from fluxforge.sim.conduct import Misconduct
+from fluxforge.sim.control import ControlPort
 from fluxforge.sim.faults import Fault, Lose, read_fault
 from fluxforge.sim.faults.fault import HangUp
 from fluxforge.sim.hanging_up import reset
@@ -74,10 +75,13 @@ class SimulatedExchange:
         journal: File to write down every frame sent; see ``fluxforge.sim.journal``.
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
+        control_port: Port on which to take commands (``fluxforge.sim.control``), on the loopback
+            address alone; 0 lets the system choose, None takes none.
         clock: Wall clock in nanoseconds.
 
     Attributes:
         port: The port it listens on, once entered.
+        control_port: The port on which it takes commands, once entered.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class SimulatedExchange:
         journal: Path | str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        control_port: int | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         if not 0 <= lose <= 1:
@@ -105,6 +110,7 @@ class SimulatedExchange:
         self.market = Market(products, seed=seed, levels=snapshot_levels)
         self.host = host
         self.port = port
+        self.control_port = control_port
         self._seed = seed
         self._rules = rules or Rules()
         # The venue counts per address; all that reach a loopback server have the same one.
@@ -143,6 +149,11 @@ class SimulatedExchange:
     def sessions(self) -> list[Session]:
         """The connections that are open now, in the order in which they came."""
         return list(self._sessions.values())
+
+    @property
+    def connections(self) -> list[int]:
+        """Their numbers in the journal."""
+        return [session.outbound.number for session in self._sessions.values()]
 
     # -- misbehaviour
 
@@ -223,6 +234,11 @@ class SimulatedExchange:
             stack.callback(self._cancel_tasks)
             self._spawn(self._run_market())
             self._spawn(self._run_timers())
+            if self.control_port is not None:
+                control = ControlPort(self, self.control_port)
+                stack.push_async_callback(control.close)
+                await control.open()
+                self.control_port = control.port
             self._stack = stack.pop_all()
         return self
 

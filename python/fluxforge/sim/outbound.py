@@ -37,6 +37,7 @@ class Outbound:
         end: Ends the connection, for a reason.
 
     Attributes:
+        number: As given.
         frames_sent: Frames handed to the socket.
         silent: Whether the venue has fallen silent on this connection.
     """
@@ -53,7 +54,7 @@ class Outbound:
         end: Callable[[HangUp, int, str], None],
     ) -> None:
         self._connection = connection
-        self._number = number
+        self.number = number
         self._clock = clock
         self._journal = journal
         self._client_id = client_id
@@ -135,11 +136,11 @@ class Outbound:
         for line in lines:
             match line:
                 case str():
-                    journal.frame(self._number, now, line)
+                    journal.frame(self.number, now, line)
                 case Withheld():
-                    journal.withheld(self._number, now, line.text, why=line.why)
+                    journal.withheld(self.number, now, line.text, why=line.why)
                 case Note():
-                    journal.event(self._number, now, line.event, **line.detail)
+                    journal.event(self.number, now, line.event, **line.detail)
 
     async def drained(self) -> None:
         """Wait until the client has read enough, or the connection is gone."""
