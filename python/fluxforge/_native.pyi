@@ -1,6 +1,7 @@
 """Types of the Rust extension. The border is crossed per frame only by ``append``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, final
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "recover",
     "recover_segment",
     "segment_has_writer",
+    "segment_remainder",
 ]
 
 __version__: str
@@ -64,6 +66,12 @@ class SegmentWriter:
         """Append an event of ours: one JSON object with a ``kind``. Never refused for space."""
     @property
     def durable_position(self) -> int: ...
+    def durable_mark(self) -> tuple[int, str, int]:
+        """A durable position, the segment that took its record, and that one's durable bytes.
+
+        All records up to the position lie in that segment's bytes, which end with a checkpoint,
+        and in the segments before it. The name is "" before there is one; it may be sealed since.
+        """
     @property
     def accepted_position(self) -> int: ...
     @property
@@ -179,6 +187,14 @@ class SegmentInspector:
 
 def segment_has_writer(path: str) -> bool:
     """Say whether a living process holds the file's lock, as a writer does. Raises OSError."""
+
+def segment_remainder(path: str, offset: int, into: str) -> Path | None:
+    """Write what a sealed segment holds after a checkpoint's end as a segment of its own.
+
+    It ``continues`` the other, which stays as it is; made twice it is the same. Returns where it
+    lies, or None if nothing follows but the seal. Raises SegmentError if the segment is not whole,
+    or no checkpoint ends there.
+    """
 
 def recover_segment(path: str, into: str) -> bytes:
     """Write a sealed copy of what a dead writer's file proves into a directory, which is made.

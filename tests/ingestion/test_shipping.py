@@ -13,13 +13,13 @@ from botocore.config import Config
 
 from chaos_proxy import Fault, proxied
 from fluxforge.errors import QueueFullError, StorageAccessError, StorageError
-from fluxforge.ingestion import shipping
 from fluxforge.ingestion.shipping import Shipper
 from fluxforge.ingestion.writers import LogWriter
 from raw_segments import durable_frames
 from s3_servers import S3Server
 from segments import CAPTURE_NS
 
+ACTIVE = "raw/active/test"
 READY = "raw/ready/test"
 MIB = 1 << 20
 
@@ -50,7 +50,9 @@ def writer(storage, tmp_path):
 
 def shipper(storage, writer, **arguments) -> Shipper:
     arguments.setdefault("max_bytes", 1 << 40)
-    return Shipper(storage, writer=writer, ready_path=READY, interval=0.01, **arguments)
+    return Shipper(
+        storage, writer=writer, active_path=ACTIVE, ready_path=READY, interval=0.01, **arguments
+    )
 
 
 def seal(writer, *frames: bytes) -> None:
@@ -201,7 +203,11 @@ def test_a_storage_that_is_away_is_told_once_and_when_it_is_back(moto, tmp_path,
                 for _ in range(3):
                     with pytest.raises(StorageAccessError):
                         ships.ship_all()
-                (told,) = [r.getMessage() for r in caplog.records if r.name == shipping.__name__]
+                (told,) = [
+                    r.getMessage()
+                    for r in caplog.records
+                    if r.name == "fluxforge.ingestion.shipping.shipper"
+                ]
                 assert "2 sealed segments" in told
                 assert str(writer.ready_dir) in told
                 assert ships.stats().error is not None

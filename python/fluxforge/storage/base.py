@@ -112,6 +112,15 @@ class StorageBackend(ABC):
             except ObjectDamagedError:
                 return False
 
+    def holds(self, data: bytes, path: str) -> bool:
+        """``holds_file`` for bytes at hand."""
+        if self.size(path) != len(data):
+            return False
+        try:
+            return self.read_bytes(path) == data
+        except ObjectDamagedError:
+            return False
+
     @abstractmethod
     def age(self, path: str) -> float:
         """Return the seconds since an object was written, both by the storage's own clock.

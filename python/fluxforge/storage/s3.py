@@ -254,6 +254,17 @@ class S3Storage(StorageBackend):
         # Encrypted by KMS or uploaded in parts, an ETag is no MD5: then only the bytes tell.
         return head["ETag"].strip('"') == digest.hexdigest() or super().holds_file(local_path, path)
 
+    def holds(self, data: bytes, path: str) -> bool:
+        """See StorageBackend. Asks as ``holds_file`` does."""
+        key = self._key(path)
+        with self._explained("compare", path):
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
+        if head["ContentLength"] != len(data):
+            return False
+        digest = _md5()
+        digest.update(data)
+        return head["ETag"].strip('"') == digest.hexdigest() or super().holds(data, path)
+
     def exists(self, path: str) -> bool:
         """See StorageBackend."""
         try:

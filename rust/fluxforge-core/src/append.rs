@@ -88,6 +88,7 @@ struct Shared {
     /// Whoever waits for a rotation sleeps on this.
     progress: Condvar,
     durable: AtomicU64,
+    mark: Mutex<Mark>,
     metrics: Mutex<Metrics>,
     signals: Arc<Signals>,
     wake: WakePipe,
@@ -107,6 +108,18 @@ struct State {
     rotations_done: u64,
     /// Why the thread has ended, once it has.
     ended: Option<Result<(), Stop>>,
+}
+
+/// How far a writer has come, for whoever carries its bytes elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Every record up to this position is durable, and lies before the place below.
+    pub position: u64,
+    /// The file name of the segment that took the last of them; empty before there is one. It may
+    /// have been sealed since.
+    pub segment: String,
+    /// How many of its bytes are durable. They end with a checkpoint.
+    pub bytes: u64,
 }
 
 /// Why the writer stopped for good.
@@ -140,6 +153,7 @@ impl SegmentWriter {
             work: Condvar::new(),
             progress: Condvar::new(),
             durable: AtomicU64::new(0),
+            mark: Mutex::default(),
             metrics: Mutex::new(Metrics::new()),
             signals: Arc::default(),
             wake: WakePipe::new()?,
@@ -221,6 +235,12 @@ impl SegmentWriter {
     /// Every record up to this position is durable.
     pub fn durable_position(&self) -> u64 {
         self.shared.durable.load(Ordering::SeqCst)
+    }
+
+    /// Where the records up to a durable position lie: in the open segment up to a checkpoint, and
+    /// in those before it.
+    pub fn durable_mark(&self) -> Mark {
+        lock(&self.shared.mark).clone()
     }
 
     /// The position of the last record accepted.

@@ -44,6 +44,7 @@ mod ending;
 mod file;
 mod neighbours;
 mod quarantine;
+mod remainder;
 mod repair;
 mod rewrite;
 mod survey;
@@ -59,6 +60,7 @@ use crate::segment::{Header, SegmentError};
 use crate::vfs::{Vfs, VfsFile};
 
 pub use file::{FileOutcome, RecoveredFile, recover_file};
+pub use remainder::remainder;
 
 pub(crate) use connections::{Changes, OpenConnections, leaves_open};
 use neighbours::{Candidate, Neighbours, Opened, find, open};

@@ -21,7 +21,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::segment::{Header, LONGEST_WRITER_ID, SealLine, SegmentError, SegmentName};
+use crate::segment::{Header, LONGEST_WRITER_ID, SealLine, SegmentError, SegmentName, Uid};
 use crate::vfs::{Vfs, VfsFile, read_to_end};
 
 /// A segment that is whole and durable under its name in active/, and still locked.
@@ -73,7 +73,7 @@ impl SealedSegment {
     }
 
     fn find_place(&self, vfs: &dyn Vfs, dir: &Path, own: &str) -> Result<PathBuf, SegmentError> {
-        for name in [own.to_owned(), self.name_with_uid(own)] {
+        for name in [own.to_owned(), name_apart(own, &self.header.uid)] {
             let target = dir.join(name);
             match self.put_at(vfs, &target) {
                 Ok(()) => return Ok(target),
@@ -132,21 +132,21 @@ impl SealedSegment {
         }
         Ok(is_same)
     }
+}
 
-    /// Still a segment's name, whose writer's id is the old one's with the uid's first digits.
-    fn name_with_uid(&self, own: &str) -> String {
-        let short = &self.header.uid.as_str()[..8];
-        let Some(mut name) = SegmentName::parse(own) else {
-            return format!("{own}_{short}");
-        };
-        let writer = name.writer.map_or_else(
-            || short.to_owned(),
-            |mut id| {
-                id.truncate(LONGEST_WRITER_ID - "-".len() - short.len());
-                format!("{id}-{short}")
-            },
-        );
-        name.writer = Some(writer);
-        name.to_string()
-    }
+/// Still a segment's name, whose writer's id is the old one's with the uid's first digits.
+pub(crate) fn name_apart(own: &str, uid: &Uid) -> String {
+    let short = &uid.as_str()[..8];
+    let Some(mut name) = SegmentName::parse(own) else {
+        return format!("{own}_{short}");
+    };
+    let writer = name.writer.map_or_else(
+        || short.to_owned(),
+        |mut id| {
+            id.truncate(LONGEST_WRITER_ID - "-".len() - short.len());
+            format!("{id}-{short}")
+        },
+    );
+    name.writer = Some(writer);
+    name.to_string()
 }

@@ -32,7 +32,9 @@ mod _native {
     #[pymodule_export]
     use crate::parts::encode_parts;
     #[pymodule_export]
-    use crate::segment_tools::{SegmentInspector, recover_segment, segment_has_writer};
+    use crate::segment_tools::{
+        SegmentInspector, recover_segment, segment_has_writer, segment_remainder,
+    };
     #[pymodule_export]
     use crate::table::{Partition, Table};
     #[pymodule_export]

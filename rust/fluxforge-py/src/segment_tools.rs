@@ -87,3 +87,16 @@ pub(crate) fn recover_segment(
     };
     Ok(PyBytes::new(py, told.to_string().as_bytes()))
 }
+
+/// Writes what a sealed segment holds beyond a place where another machine closed it, as a segment
+/// of its own. Says where; `None` if nothing follows but the seal.
+#[pyfunction]
+pub(crate) fn segment_remainder(
+    py: Python<'_>,
+    path: PathBuf,
+    offset: u64,
+    into: PathBuf,
+) -> PyResult<Option<PathBuf>> {
+    py.detach(move || recover::remainder(&Disk, &path, offset, &into))
+        .map_err(|error| segment_error(py, &error, While::Starting))
+}

@@ -105,6 +105,16 @@ impl SegmentWriter {
         self.inner.durable_position()
     }
 
+    /// A durable position, and the segment and the length up to which its records lie.
+    fn durable_mark(&self) -> (u64, String, u64) {
+        let append::Mark {
+            position,
+            segment,
+            bytes,
+        } = self.inner.durable_mark();
+        (position, segment, bytes)
+    }
+
     #[getter]
     fn accepted_position(&self) -> u64 {
         self.inner.accepted_position()

@@ -166,6 +166,7 @@ class IngestionPipeline:
         return Shipper(
             self._storage,
             writer=writer,
+            active_path=get_ingestion_path(self._storage_config, self._config.ingestion.source),
             ready_path=ready_path,
             max_bytes=self._config.ingestion.spool_max_mb << 20,
         )

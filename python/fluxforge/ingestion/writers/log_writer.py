@@ -18,20 +18,38 @@ import heapq
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import orjson
 
 from fluxforge._native import Recovered, SegmentWriter, WriterStats
-from fluxforge.errors import ConfigError, QueueFullError, SegmentError
+from fluxforge.errors import ConfigError, QueueFullError, SegmentError, SegmentWriteError
 from fluxforge.storage.base import StorageBackend
 
-__all__ = ["LogWriter"]
+__all__ = ["DurableMark", "LogWriter"]
 
 _log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DurableMark:
+    """How far a writer has come, for whoever carries its bytes elsewhere.
+
+    Attributes:
+        position: Every record up to this position is durable, and lies before the place below.
+        segment: File name of the segment that took the last of them; "" before there is one. It
+            may have been sealed since.
+        bytes: How many of its bytes are durable; they end with a checkpoint.
+    """
+
+    position: int
+    segment: str
+    bytes: int
 
 
 class LogWriter:
@@ -45,7 +63,9 @@ class LogWriter:
 
     Attributes:
         recovered: What became of each segment found in ``active_path``.
+        active_dir: Where segments grow on this machine's disk.
         ready_dir: Where sealed segments appear on this machine's disk.
+        writer_id: Which of several writers of a storage this is.
         queue_max_bytes: How many bytes may wait to become durable.
     """
 
@@ -69,6 +89,7 @@ class LogWriter:
         queue_max_mb: float = 64,
         on_full: Literal["block", "drop"] = "block",
         min_free_mb: float = 0,
+        awaits_shipping: bool = False,
     ) -> None:
         """Make the directories, recover, and start the writer's thread.
 
@@ -88,6 +109,8 @@ class LogWriter:
             on_full: ``block``: ``append`` raises QueueFullError, the caller drains. ``drop``: it
                 returns 0, and the loss is counted and recorded in the segment.
             min_free_mb: Capture waits while the disk has less than this many MiB free.
+            awaits_shipping: The disk is memory: a record is durable once ``confirm`` says that it
+                has arrived elsewhere.
 
         Raises:
             ConfigError: No ``spool_dir`` for a remote storage; a bad id or number.
@@ -96,11 +119,13 @@ class LogWriter:
             SegmentFormatError: A newer FluxForge left segments here; nothing was touched.
         """
         directory = functools.partial(_local_directory, storage, spool_dir)
+        self.active_dir = directory(active_path)
         self.ready_dir = directory(ready_path)
+        self.writer_id = writer_id
         self.queue_max_bytes = _bytes(queue_max_mb, "ingestion.queue_max_mb")
         try:
             self._native = SegmentWriter(
-                str(directory(active_path)),
+                str(self.active_dir),
                 str(self.ready_dir),
                 str(directory(quarantine_path)),
                 source=source,
@@ -117,7 +142,11 @@ class LogWriter:
         self.recovered = self._native.recovered
         for one in self.recovered:
             _log_recovered(one)
+        # Up to where records have arrived elsewhere, if that is what durable means.
+        self._confirmed: int | None = 0 if awaits_shipping else None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Outlives the watch: what is confirmed after closing still finds its waiters.
+        self._waiting_loop: asyncio.AbstractEventLoop | None = None
         # A heap of (position, tie-breaker, future): the next to become durable is first.
         self._durable_waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._room_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -176,10 +205,10 @@ class LogWriter:
         """Return once the record at a position, and all before it, survive a power cut.
 
         Raises:
-            SegmentWriteError: The writer stopped for good before that.
+            SegmentWriteError: The writer stopped for good before that, or shipping did.
             SegmentError: The position was never given out.
         """
-        if position <= self._native.durable_position:
+        if position <= self.durable_position:
             return
         if position > self._native.accepted_position:
             raise SegmentError(f"position {position} was never given out by this writer")
@@ -211,12 +240,28 @@ class LogWriter:
         """
         self._native.hold(held)
 
+    def confirm(self, position: int) -> None:
+        """Say that all records up to a position have arrived elsewhere. From any thread."""
+        if self._confirmed is not None and position > self._confirmed:
+            self._confirmed = position
+            self._call_loop(self._settle)
+
+    def end_shipping(self) -> None:
+        """Say that nothing more will be confirmed: whoever still waits is told. From any thread."""
+        if self._confirmed is not None:
+            self._call_loop(self._abandon_waiters)
+
     # -- looking ------------------------------------------------------------------------------
 
     @property
     def durable_position(self) -> int:
         """Every record up to this position is durable."""
-        return self._native.durable_position
+        durable = self._native.durable_position
+        return durable if self._confirmed is None else min(durable, self._confirmed)
+
+    def durable_mark(self) -> DurableMark:
+        """Return how far the disk has come, and where that lies."""
+        return DurableMark(*self._native.durable_mark())
 
     @property
     def accepted_position(self) -> int:
@@ -295,7 +340,7 @@ class LogWriter:
             self._durable_waiters.clear()
             self._room_waiters.clear()
             loop.add_reader(self._native.wake_fd, self._on_wake)
-            self._loop = loop
+            self._loop = self._waiting_loop = loop
         return loop.create_future()
 
     def _unwatch(self) -> None:
@@ -317,7 +362,7 @@ class LogWriter:
 
     def _settle(self) -> None:
         """Resolve every future whose time has come; a cancelled one is only forgotten."""
-        durable = self._native.durable_position
+        durable = self.durable_position
         waiters = self._durable_waiters
         while waiters and waiters[0][0] <= durable:
             _resolve(heapq.heappop(waiters)[2])
@@ -331,6 +376,24 @@ class LogWriter:
                 else:
                     still.append((needed, future))
             self._room_waiters = still
+
+    def _call_loop(self, call: Callable[[], None]) -> None:
+        loop = self._waiting_loop
+        if loop is not None and not loop.is_closed():
+            with suppress(RuntimeError):  # closed in this very moment: nobody waits any more
+                loop.call_soon_threadsafe(call)
+
+    def _abandon_waiters(self) -> None:
+        self._settle()
+        while self._durable_waiters:
+            future = heapq.heappop(self._durable_waiters)[2]
+            if not future.done():
+                future.set_exception(
+                    SegmentWriteError(
+                        "capture ended before this record was shipped: it lies in the spool "
+                        f"{self.ready_dir} and goes up with the next start on this machine"
+                    )
+                )
 
     def _fail_waiters(self) -> None:
         futures = [future for *_, future in self._durable_waiters]

@@ -157,6 +157,12 @@ impl Engine {
         self.open.is_none() && self.outbox.is_empty()
     }
 
+    /// The open segment's file name, and how many of its bytes are durable.
+    pub(crate) fn durable_end(&self) -> Option<(&str, u64)> {
+        let segment = &self.open.as_ref()?.segment;
+        Some((segment.path().file_name()?.to_str()?, segment.len()))
+    }
+
     fn has_records(&self) -> bool {
         let tally = self.open.as_ref().map(|open| open.segment.tally());
         tally.is_some_and(|tally| tally.frames + tally.events > 0)

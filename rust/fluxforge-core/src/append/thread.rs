@@ -64,6 +64,7 @@ impl Shared {
                     let before = clock.mono_ns();
                     engine.write(&mut group)?;
                     self.published(&group, clock, clock.mono_ns() - before);
+                    self.marked(&engine);
                 }
                 Task::Rotate(ticket) => {
                     engine.rotate()?;
@@ -111,6 +112,18 @@ impl Shared {
             };
             state.sleeping = false;
             slept = true;
+        }
+    }
+
+    /// Tells where the group lies that has just become durable.
+    fn marked(&self, engine: &Engine) {
+        if let Some((segment, bytes)) = engine.durable_end() {
+            let mut mark = lock(&self.mark);
+            mark.position = self.durable.load(Ordering::SeqCst);
+            mark.bytes = bytes;
+            if mark.segment != segment {
+                segment.clone_into(&mut mark.segment);
+            }
         }
     }
 
