@@ -5,7 +5,7 @@
 | growing, due | the durable bytes since the last time go up as pieces |
 | sealed, never in pieces | goes to ready/ whole, is compared, is removed |
 | sealed, in pieces | its last piece, with the seal, closes it; then the same; then its pieces go |
-| closed by another machine | is sealed; what it holds beyond becomes another, which `continues` it |
+| closed by another machine | is sealed; what follows becomes another, which `continues` it |
 
 After a crash between any two steps the next process goes on: a mark in the spool says that a
 segment travels in pieces, and the storage says how far it came. A segment is not removed from the
