@@ -77,7 +77,7 @@ def fingerprint(parts) -> str:
     return digest.hexdigest()
 
 
-def write_all(root: Path, partitions, *, threads: int | None = None, recipe: Recipe = RECIPE):
+def write_all(root: Path, partitions, *, threads: int = 1, recipe: Recipe = RECIPE):
     storage = LocalStorage(root)
     writer = ParquetWriter(storage, output_path="out", recipe=recipe, threads=threads)
     return writer.write(partitions, uid="uid")

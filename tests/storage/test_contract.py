@@ -41,7 +41,7 @@ VERBS = {
     "create_new": lambda s, k, _: s.create_new(b"", k),
     "create_all": lambda s, k, _: s.create_all([(b"", k)]),
     "create_all of many": lambda s, k, _: s.create_all(
-        [(b"", f"{n}") for n in range(99)] + [(b"", k)]
+        [(b"", k)] + [(b"", f"{n}") for n in range(99)]
     ),
     "create_new_file": lambda s, k, f: s.create_new_file(f, k),
     "holds_file": lambda s, k, f: s.holds_file(f, k),

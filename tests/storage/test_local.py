@@ -149,7 +149,7 @@ def test_many_files_follow_no_link_out_of_the_root(tmp_path):
     (root / "within").symlink_to(root / "inside")
     with pytest.raises(InvalidKeyError, match="'astray' leads out of"):
         storage.create_all([(b"x", f"{d}/d{n}/x") for d in ("new", "astray") for n in range(40)])
-    assert sorted(path.name for path in root.iterdir()) == ["astray", "inside", "within"]
+    assert [path for path in root.rglob("*") if path.is_file()] == []
     assert list(outside.iterdir()) == []
     assert all(storage.create_all([(b"x", f"within/d{n}/x") for n in range(40)]))
     assert len(list((root / "inside").iterdir())) == 40

@@ -16,19 +16,16 @@ suite in ``tests/storage`` tell when it is right.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fluxforge.errors import ObjectDamagedError
 from fluxforge.storage.keys import check_key
+from fluxforge.storage.side_by_side import create_side_by_side
 
 Library = Literal["polars", "pandas", "pyarrow", "duckdb"]
 LIBRARIES: tuple[str, ...] = get_args(Library)
-
-AT_ONCE = 8
-"""How many requests ``create_all`` has under way."""
 
 
 class StorageBackend(ABC):
@@ -47,18 +44,18 @@ class StorageBackend(ABC):
             lies there may not be durable yet: ``ensure_durable`` before relying on it.
         """
 
-    def create_all(self, objects: Sequence[tuple[bytes | memoryview, str]]) -> list[bool]:
+    def create_all(self, objects: Iterable[tuple[bytes | memoryview, str]]) -> list[bool]:
         """``create_new`` for many objects at once, each a content and its key.
 
-        They share the wait for disk or network. After an error some of them may be there.
+        They share the wait for disk or network, and are stored while more of them are being made:
+        objects are taken as they come, and few are held at a time. After an error some of them
+        may be there.
 
         Returns:
             For each, in their order, what ``create_new`` would have returned.
         """
-        for _, key in objects:
-            check_key(key)  # all of them before the first is written
-        with ThreadPoolExecutor(AT_ONCE, "create") as pool:
-            return list(pool.map(lambda each: self.create_new(*each), objects))
+        checked = ((data, check_key(key)) for data, key in objects)
+        return create_side_by_side(self.create_new, checked)
 
     @abstractmethod
     def create_new_file(self, local_path: Path, path: str) -> bool:

@@ -72,10 +72,6 @@ class Batch:
         for fd in self._file_systems.values():
             os.close(fd)
 
-    def look(self, target: str) -> None:
-        """Check the way to a file that is to be added. Changes nothing."""
-        self._directories.look(os.path.dirname(target))  # noqa: PTH120 - thousands of them
-
     def add(self, data: bytes | memoryview, target: str) -> bool:
         """Write a file that will get the target's name, having looked at the way to it.
 
@@ -83,6 +79,7 @@ class Batch:
             False if something has that name: nothing was written.
         """
         directory = os.path.dirname(target)  # noqa: PTH120 - thousands of them
+        self._directories.look(directory)
         if not self._directories.make(directory) and os.path.lexists(target):
             return False
         temp = f"{directory}/{self._prefix}{len(self._temps)}"

@@ -12,9 +12,10 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -56,21 +57,21 @@ class LocalStorage(StorageBackend):
         """See StorageBackend."""
         return self._write([data], path, disk.publish_new)
 
-    def create_all(self, objects: Sequence[tuple[bytes | memoryview, str]]) -> list[bool]:
+    def create_all(self, objects: Iterable[tuple[bytes | memoryview, str]]) -> list[bool]:
         """See StorageBackend. Many share two syncs of the whole file system."""
-        if len(objects) < _MANY or not disk_batch.supported():
-            return super().create_all(objects)
+        coming = iter(objects)
+        first = list(islice(coming, _MANY))
+        if len(first) < _MANY or not disk_batch.supported():
+            return super().create_all(chain(first, coming))
         root = str(self._root)
-        targets = [f"{root}/{check_key(key)}" for _, key in objects]
-        with self._explained("write", f"{len(objects)} objects", writing=True):
+        with self._explained("write", first[0][1], writing=True):
             self._prepare(self._root)
-            with disk_batch.Batch(root, check_link=self._require_link_inside) as batch:
-                for target in targets:  # all of them before the first is written
-                    batch.look(target)
-                fresh = [
-                    batch.add(data, target)
-                    for (data, _), target in zip(objects, targets, strict=True)
-                ]
+        with disk_batch.Batch(root, check_link=self._require_link_inside) as batch:
+            fresh = []
+            for data, key in chain(first, coming):
+                with self._explained("write", key, writing=True):
+                    fresh.append(batch.add(data, f"{root}/{check_key(key)}"))
+            with self._explained("write", f"{len(fresh)} objects", writing=True):
                 created = iter(batch.publish())
         return [new and next(created) for new in fresh]
 

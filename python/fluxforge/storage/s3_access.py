@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-from fluxforge.storage.base import AT_ONCE, Library
+from fluxforge.storage.base import Library
+from fluxforge.storage.side_by_side import AT_ONCE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -8,17 +8,22 @@ part, written by whoever came first. A part counts only once a commit lists it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from fluxforge._native import Partition, encode_parts
 from fluxforge.errors import StorageError
+from fluxforge.etl.digest import Digest
 from fluxforge.etl.recipe import Recipe
+from fluxforge.etl.writers.encoding import Encoded, encode_early
 from fluxforge.ledger import Part
 from fluxforge.storage.base import StorageBackend
+
+Footers = dict[str, list[tuple[str, str]]]
+"""What the parts of each table say of themselves."""
 
 _SHORT_HASH = 8
 # Readers skip by time and place; nobody skips by price.
@@ -28,14 +33,6 @@ _WITH_STATISTICS = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A part that is not stored yet."""
-
-    data: bytes
-    part: Part
-
-
 class ParquetWriter:
     """Turns partitions into parts.
 
@@ -43,8 +40,7 @@ class ParquetWriter:
         storage: The output storage.
         output_path: Key of the source's directory in the lake, as ``processed/coinbase``.
         recipe: What determines the bytes.
-        threads: Partitions that are encoded at once; the CPUs this process may use if not given.
-            The bytes do not depend on it.
+        threads: Partitions that are encoded at once. The bytes do not depend on it.
     """
 
     def __init__(
@@ -53,7 +49,7 @@ class ParquetWriter:
         *,
         output_path: str,
         recipe: Recipe,
-        threads: int | None = None,
+        threads: int = 1,
     ) -> None:
         self._storage = storage
         self._output_path = output_path
@@ -64,8 +60,9 @@ class ParquetWriter:
     def write(self, partitions: Sequence[Partition], *, uid: str) -> tuple[Part, ...]:
         """Encode partitions and store them durably under their contents' names.
 
-        Partitions are encoded side by side, one thread for each, which its bytes depend on; then
-        all are stored at once, as syncs wait for the disk and PUTs for the network.
+        Partitions are encoded side by side, one thread for each, which its bytes depend on. What is
+        encoded is stored while the next is encoded, many at once, as syncs wait for the disk and
+        PUTs for the network; little of it is held in memory.
 
         Args:
             partitions: Each the rows of one table, product and date, in captured order.
@@ -77,28 +74,39 @@ class ParquetWriter:
         Raises:
             StorageError: The storage refused, or other bytes lie under both of a part's names.
         """
-        files = encode_parts(
+        footers = self._footers(partitions, uid)
+        parts: dict[int, Part] = {}
+        created = self._storage.create_all(self._encoded(partitions, footers, parts))
+        for (index, part), new in zip(list(parts.items()), created, strict=True):
+            if not new:
+                parts[index] = self._settle(partitions[index], footers, part)
+        return tuple(parts[index] for index in range(len(partitions)))
+
+    def _encoded(
+        self, partitions: Sequence[Partition], footers: Footers, parts: dict[int, Part]
+    ) -> Iterator[tuple[bytes, str]]:
+        """Yield files and keys; note in ``parts`` what each is, by its partition's index."""
+
+        def encode(some: Sequence[Partition]) -> list[Encoded]:
+            return self._encode(some, footers)
+
+        for index, (data, xxh3) in encode_early(partitions, encode, threads=self._threads):
+            parts[index] = part = _part(partitions[index], data, xxh3)
+            yield data, part.key(self._output_path)
+
+    def _encode(self, partitions: Sequence[Partition], footers: Footers) -> list[Encoded]:
+        return encode_parts(
             partitions,
             compression=self._recipe.compression,
             level=self._recipe.compression_level,
             rows_per_group=self._recipe.rows_per_group,
             timestamp_unit=self._recipe.timestamp_unit,
             statistics=_WITH_STATISTICS,
-            footers=self._footers(partitions, uid),
-            threads=self._threads,
-        )
-        encoded = [_encoded(*each) for each in zip(partitions, files, strict=True)]
-        created = self._storage.create_all(
-            [(each.data, each.part.key(self._output_path)) for each in encoded]
-        )
-        return tuple(
-            each.part if new else self._settle(each)
-            for each, new in zip(encoded, created, strict=True)
+            footers=footers,
+            threads=1,
         )
 
-    def _footers(
-        self, partitions: Sequence[Partition], uid: str
-    ) -> dict[str, list[tuple[str, str]]]:
+    def _footers(self, partitions: Sequence[Partition], uid: str) -> Footers:
         """What the parts of each table say of themselves; how many were inexact is added there."""
         ours = [
             ("fluxforge.segment_uid", uid),
@@ -123,15 +131,17 @@ class ParquetWriter:
             return field.with_type(pa.timestamp("us", "UTC"))
         return field
 
-    def _settle(self, encoded: _Encoded) -> Part:
+    def _settle(self, partition: Partition, footers: Footers, short: Part) -> Part:
         """Make sure of a part whose name was taken: by the same bytes, or it gets its long name."""
-        long_name = _name(encoded.part.min_capture_ns, encoded.part.xxh3)
-        for part in (encoded.part, replace(encoded.part, name=long_name)):
+        long = replace(short, name=_name(short.min_capture_ns, short.xxh3))
+        for part in (short, long):
             key = part.key(self._output_path)
-            if part.name == long_name and self._storage.create_new(encoded.data, key):
-                return part
-            size = self._storage.size(key)
-            if size == part.bytes and self._storage.read_bytes(key) == encoded.data:
+            if part is long:
+                # Encoded once more: it was not kept, as names are hardly ever taken by others.
+                ((data, _),) = self._encode([partition], footers)
+                if self._storage.create_new(data, key):
+                    return part
+            if self._holds(key, part):
                 self._storage.ensure_durable(key)
                 return part
         raise StorageError(
@@ -139,10 +149,14 @@ class ParquetWriter:
             "was written: move it away and run the ETL again."
         )
 
+    def _holds(self, key: str, part: Part) -> bool:
+        if self._storage.size(key) != part.bytes:
+            return False
+        return Digest([self._storage.read_bytes(key)]).exhaust() == (part.bytes, part.xxh3)
 
-def _encoded(partition: Partition, file: tuple[bytes, str]) -> _Encoded:
-    data, xxh3 = file
-    part = Part(
+
+def _part(partition: Partition, data: bytes, xxh3: str) -> Part:
+    return Part(
         table=partition.table,
         product_id=partition.product_id,
         date=partition.date,
@@ -153,7 +167,6 @@ def _encoded(partition: Partition, file: tuple[bytes, str]) -> _Encoded:
         min_capture_ns=partition.min_capture_ns,
         max_capture_ns=partition.max_capture_ns,
     )
-    return _Encoded(data, part)
 
 
 def _name(first_capture_ns: int, content_hash: str) -> str:
