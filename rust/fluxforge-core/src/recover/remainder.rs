@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::append::active::{ActiveSegment, WriteFault};
@@ -60,7 +61,7 @@ pub fn remainder(
             uid: old.uid.clone(),
             checkpoint: last.n,
         }),
-        open: Default::default(),
+        open: BTreeMap::default(),
         ..old.clone()
     };
     let rest = Rest {
@@ -70,7 +71,7 @@ pub fn remainder(
         old,
         offset,
     };
-    rest.write(header, &last, seal.durability, into)
+    rest.write(&header, &last, seal.durability, into)
 }
 
 /// The checkpoint that ends at `offset` and the seal, if every byte of the file is proved.
@@ -125,7 +126,7 @@ struct Rest<'a> {
 impl Rest<'_> {
     fn write(
         &self,
-        header: Header,
+        header: &Header,
         last: &Checkpoint,
         durability: Durability,
         into: &Path,
