@@ -25,6 +25,8 @@ pub mod parse;
 pub mod part;
 pub mod schema;
 
+mod side_by_side;
+
 // -- any bytes ---------------------------------------------------------------------------------
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -22,9 +22,6 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use arrow_array::RecordBatch;
 use parquet::basic::{GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -34,6 +31,8 @@ use twox_hash::XxHash3_64;
 
 use pages::Compressor;
 use schema::Layouts;
+
+use crate::side_by_side::side_by_side;
 
 pub use arrow_schema::TimeUnit;
 pub use parquet::basic::Compression;
@@ -111,33 +110,20 @@ pub fn encode_all(
     threads: usize,
 ) -> Result<Vec<Part>, ParquetError> {
     let layouts = Layouts::new(parts.iter().map(|part| part.batch.schema_ref()), properties)?;
-    let threads = threads.clamp(1, parts.len().max(1));
-    // The longest first: whoever takes the last one should not be the one all wait for.
-    let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(parts[index].batch.num_rows()));
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut compressor = Compressor::new(properties.compression)?;
-        let mut encoded = Vec::new();
-        while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            encoded.push((index, encode(&parts[index], &layouts, &mut compressor)?));
+    let worker = || {
+        let mut compressor = None;
+        let layouts = &layouts;
+        move |part: &Rows<'_>| {
+            let compressor = match &mut compressor {
+                Some(compressor) => compressor,
+                none => none.insert(Compressor::new(properties.compression)?),
+            };
+            encode(part, layouts, compressor)
         }
-        Ok::<_, ParquetError>(encoded)
     };
-    let mut encoded = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = work()?;
-        for other in others {
-            all.extend(
-                other
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-            );
-        }
-        Ok::<_, ParquetError>(all)
-    })?;
-    encoded.sort_by_key(|(index, _)| *index);
-    Ok(encoded.into_iter().map(|(_, part)| part).collect())
+    let weight = |part: &&Rows<'_>| part.batch.num_rows();
+    let encoded = side_by_side(parts.iter().collect(), threads, weight, worker);
+    encoded.into_iter().collect()
 }
 
 fn encode(

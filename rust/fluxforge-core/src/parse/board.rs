@@ -2,9 +2,10 @@
 //!
 //! One thread walks through the text, hashes and proves it, and puts what there is to read on a
 //! board, in blocks. The others, and it too when it is done, read them: each has a range of blocks
-//! that follow each other, with books of its own. Whoever has none takes half of what another has
-//! left. In the end the ranges' books are added up in the order of the text ([`super::merge`]): the
-//! same as if one thread had read it all. A range that cannot be added up exactly is read again.
+//! that follow each other. The first range goes on with the segment's books, others have books of
+//! their own. Whoever has no range takes half of what another has left. In the end the ranges' books
+//! are added up in the order of the text ([`super::merge`]): the same as if one thread had read it
+//! all. A range that cannot be added up exactly is read again.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -33,8 +34,11 @@ struct State<'b> {
     blocks: Vec<Block<'b>>,
     /// Bytes of the blocks up to and including each.
     bytes: Vec<u64>,
+    /// The one that begins with the first block is the first.
     ranges: Vec<Range>,
     complete: bool,
+    /// The segment's, until someone reads the first range.
+    books: Option<Books>,
 }
 
 /// Blocks from one on, up to another, or as many as come.
@@ -47,9 +51,14 @@ struct Range {
 }
 
 impl<'b> Board<'b> {
-    pub(crate) fn new() -> Self {
+    /// With the books of all that came before.
+    pub(crate) fn new(books: Books) -> Self {
+        let state = State {
+            books: Some(books),
+            ..State::default()
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         }
     }
@@ -79,7 +88,8 @@ impl<'b> Board<'b> {
     /// Reads what there is, until there is nothing more.
     pub(crate) fn work(&self, plan: &Plan) {
         while let Some(place) = self.claim() {
-            let mut books = Books::part(plan);
+            let own = self.state().books.take_if(|_| place == 0);
+            let mut books = own.unwrap_or_else(|| Books::part(plan));
             while let Some(block) = self.next(place) {
                 take(&mut books, plan, &block);
             }
@@ -123,23 +133,33 @@ impl<'b> Board<'b> {
         }
     }
 
-    /// Adds all that was read to the books.
-    pub(crate) fn merge(self, plan: &Plan, books: &mut Books) {
+    /// The books of all that was read and of what came before.
+    pub(crate) fn merge(self, plan: &Plan) -> Books {
         let State {
-            blocks, mut ranges, ..
+            blocks,
+            mut ranges,
+            books,
+            ..
         } = self
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         ranges.sort_by_key(|range| range.first);
-        for range in ranges {
-            let Some(part) = range.books else { continue };
+        let parts = ranges
+            .into_iter()
+            .filter_map(|r| Some((r.first..r.next, r.books?)));
+        let mut all = books.map(|books| (0..0, books)).into_iter().chain(parts);
+        let (_, mut books) = all
+            .next()
+            .unwrap_or_else(|| unreachable!("who takes the segment's books puts them back"));
+        for (range, part) in all {
             if !books.add(part) {
-                for block in &blocks[range.first..range.next] {
-                    take(books, plan, block);
+                for block in &blocks[range] {
+                    take(&mut books, plan, block);
                 }
             }
         }
+        books
     }
 }
 

@@ -1,5 +1,8 @@
 //! A column that grows row by row and can be cut back to what it was before a bad frame.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow_array::types::{Int32Type, Int64Type, TimestampNanosecondType, TimestampSecondType};
@@ -62,7 +65,12 @@ enum Values {
     Float(Vec<f64>),
     Decimal(Vec<i128>),
     Code(Vec<i32>),
-    Text { ends: Vec<i32>, bytes: Vec<u8> },
+    Text {
+        ends: Vec<i32>,
+        bytes: Vec<u8>,
+        /// Bytes of the rows before these, which will lie in the same Arrow column.
+        before: usize,
+    },
 }
 
 /// The Arrow type of a column.
@@ -106,6 +114,7 @@ impl Column {
             Kind::String => Values::Text {
                 ends: Vec::new(),
                 bytes: Vec::new(),
+                before: 0,
             },
             Kind::Dictionary => Values::Code(started()),
         };
@@ -149,13 +158,18 @@ impl Column {
                 values.extend(words.iter().zip(&lane.highs).map(whole));
                 values.len() - rows
             }
-            Values::Text { ends, bytes } => {
+            Values::Text {
+                ends,
+                bytes,
+                before,
+            } => {
                 for (start, end) in words.iter().zip(&lane.highs) {
                     bytes.extend_from_slice(&scratch[*start as usize..*end as usize]);
-                    let Ok(end) = i32::try_from(bytes.len()) else {
+                    if i32::try_from(*before + bytes.len()).is_err() {
                         return false;
-                    };
-                    ends.push(end);
+                    }
+                    // Not above what has just been seen to be small enough.
+                    ends.push(bytes.len() as i32);
                 }
                 ends.len() - rows
             }
@@ -250,11 +264,41 @@ impl Column {
 
     /// Whether another's rows find room behind its own.
     pub(crate) fn can_add(&self, more: &Self) -> bool {
-        match (&self.values, &more.values) {
-            (Values::Text { bytes, .. }, Values::Text { bytes: more, .. }) => {
-                i32::try_from(bytes.len() + more.len()).is_ok()
+        i32::try_from(self.text_bytes() + more.text_bytes()).is_ok()
+    }
+
+    /// Takes note of the column that lies before it and will be one with it.
+    pub(crate) fn follow(&mut self, earlier: &Self) {
+        let text = earlier.text_bytes();
+        if let Values::Text { before, .. } = &mut self.values {
+            *before += text;
+        }
+    }
+
+    /// Bytes of its texts and of those before it.
+    fn text_bytes(&self) -> usize {
+        match &self.values {
+            Values::Text { bytes, before, .. } => before + bytes.len(),
+            _ => 0,
+        }
+    }
+
+    /// Makes just the room that others need behind its own rows, or runs.
+    pub(crate) fn reserve<'c>(&mut self, others: impl Iterator<Item = &'c Self>) {
+        let sizes = others.map(|other| match &other.values {
+            Values::Text { bytes, .. } => (other.len(), bytes.len()),
+            _ => (other.len(), 0),
+        });
+        let (rows, text) = sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+        match &mut self.values {
+            Values::Int(values) => values.reserve_exact(rows),
+            Values::Float(values) => values.reserve_exact(rows),
+            Values::Decimal(values) => values.reserve_exact(rows),
+            Values::Code(values) => values.reserve_exact(rows),
+            Values::Text { ends, bytes, .. } => {
+                ends.reserve_exact(rows);
+                bytes.reserve_exact(text);
             }
-            _ => true,
         }
     }
 
@@ -267,10 +311,11 @@ impl Column {
             (Values::Decimal(values), Values::Decimal(more)) => values.extend(more),
             (Values::Code(values), Values::Code(more)) => values.extend(more),
             (
-                Values::Text { ends, bytes },
+                Values::Text { ends, bytes, .. },
                 Values::Text {
                     ends: more,
                     bytes: text,
+                    ..
                 },
             ) => {
                 let start = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
@@ -312,7 +357,7 @@ impl Column {
             Values::Float(values) => values.truncate(rows),
             Values::Decimal(values) => values.truncate(rows),
             Values::Code(values) => values.truncate(rows),
-            Values::Text { ends, bytes } => {
+            Values::Text { ends, bytes, .. } => {
                 ends.truncate(rows);
                 let end = ends.last().copied().unwrap_or(0);
                 bytes.truncate(usize::try_from(end).unwrap_or(0));
@@ -363,7 +408,7 @@ impl Column {
                     _ => Arc::new(PrimitiveArray::<Int64Type>::try_new(values, nulls)?),
                 }
             }
-            (Values::Text { ends, bytes }, _) => {
+            (Values::Text { ends, bytes, .. }, _) => {
                 let mut offsets = Vec::with_capacity(ends.len() + 1);
                 offsets.push(0);
                 offsets.extend_from_slice(&ends);

@@ -35,8 +35,10 @@ pub fn parse_any(bytes: &[u8]) {
     same(&whole, &pieces);
     assert_eq!(whole.rejects, pieces.rejects, "rejects");
     assert_eq!(whole.balance, pieces.balance, "books");
-    for threads in [2, 3, 8] {
-        let shared = parse_with(threads, &[bytes]).expect("the same format for several threads");
+    // In pieces, too: threads go on with the books of the piece before.
+    let whole_or_cut: [&[&[u8]]; 2] = [&[bytes], &[first, second]];
+    for (threads, pieces) in [2, 3, 8].into_iter().zip(whole_or_cut.into_iter().cycle()) {
+        let shared = parse_with(threads, pieces).expect("the same format for several threads");
         same(&whole, &shared);
         assert_eq!(
             whole.rejects, shared.rejects,

@@ -16,6 +16,7 @@ use super::structure::SegmentHeader;
 use super::time::format_day;
 use crate::schema::plan::{EVENT_TYPE, Plan, SEQUENCE_NUM, SERVER_TS, TablePlan};
 use crate::schema::{Kind, Numbers};
+use crate::side_by_side::side_by_side;
 
 /// The rows of one (table, product, day), in captured order, without the last two as columns.
 #[derive(Debug, Clone)]
@@ -79,9 +80,9 @@ pub struct ParsedSegment {
 }
 
 impl ParsedSegment {
-    pub(crate) fn new(plan: &Plan, mut books: Books) -> Self {
+    pub(crate) fn new(plan: &Plan, mut books: Books, threads: usize) -> Self {
         let mut tables = Vec::new();
-        let partitions = finish_rows(plan, &mut books, |frame, partitions| {
+        let partitions = finish_rows(plan, &mut books, threads, |frame, partitions| {
             let rows = frame.table(partitions);
             tables.push(rows.expect("constants beside finished columns"));
         });
@@ -102,29 +103,37 @@ impl ParsedSegment {
     }
 }
 
-/// Takes all rows so far out of their builders and books them; shows each table its own.
+/// Takes all rows so far out of their builders, several partitions at once, and books them; shows
+/// each table its own.
 pub(crate) fn finish_rows(
     plan: &Plan,
     books: &mut Books,
+    threads: usize,
     mut show: impl FnMut(&TableFrame<'_>, &[PartitionRows]),
 ) -> Vec<PartitionRows> {
     let mut unfinished = books.sink.partitions.take_sorted();
     let conns = conns_with_rows(&books.conns, &mut unfinished);
-    let mut unfinished = unfinished.into_iter().peekable();
-    let mut finished: Vec<PartitionRows> = Vec::new();
-    for (index, table) in plan.tables.iter().enumerate() {
-        let frame = TableFrame::new(table, plan.numbers, &books.sink.dictionaries[index], &conns);
-        let first = finished.len();
-        while let Some(partition) = unfinished.next_if(|p| p.table == index) {
-            let rows = frame
-                .finish(partition)
-                .expect("columns of one length and their types");
+    let tables = plan.tables.iter().zip(&books.sink.dictionaries);
+    let frames: Vec<TableFrame<'_>> = tables
+        .map(|(table, dictionaries)| TableFrame::new(table, plan.numbers, dictionaries, &conns))
+        .collect();
+    let places: Vec<usize> = unfinished.iter().map(|partition| partition.table).collect();
+    let finish = |partition: Partition| {
+        let rows = frames[partition.table].finish(partition);
+        rows.expect("columns of one length and their types")
+    };
+    let finished = side_by_side(unfinished, threads, Partition::rows, || finish);
+    let mut first = 0;
+    for (index, frame) in frames.iter().enumerate() {
+        let end = places.partition_point(|table| *table <= index);
+        let partitions = &finished[first..end];
+        for rows in partitions {
             let balance = &mut books.balance;
-            *balance.rows.entry(table.name.clone()).or_default() += rows.rows.num_rows() as u64;
-            *balance.inexact.entry(table.name.clone()).or_default() += rows.inexact;
-            finished.push(rows);
+            *balance.rows.entry(rows.table.to_string()).or_default() += rows.rows.num_rows() as u64;
+            *balance.inexact.entry(rows.table.to_string()).or_default() += rows.inexact;
         }
-        show(&frame, &finished[first..]);
+        show(frame, partitions);
+        first = end;
     }
     finished
 }
@@ -134,13 +143,13 @@ pub(crate) fn finish_rows(
 fn conns_with_rows(conns: &Dictionary, partitions: &mut [Partition]) -> Arc<StringArray> {
     let place = |code: i32| usize::try_from(code).unwrap_or_default();
     let mut used = vec![false; conns.values().len()];
-    for run in partitions.iter().flat_map(|p| &p.runs) {
+    for run in partitions.iter().flat_map(Partition::runs) {
         used[place(run.conn)] = true;
     }
     let mut next = 0..;
     let codes: Vec<Option<i32>> = used.iter().map(|used| used.then(|| next.next())?).collect();
     if used.contains(&false) {
-        for run in partitions.iter_mut().flat_map(|p| &mut p.runs) {
+        for run in partitions.iter_mut().flat_map(Partition::runs_mut) {
             run.conn = codes[place(run.conn)].unwrap_or_default();
         }
     }
@@ -191,12 +200,15 @@ impl<'a> TableFrame<'a> {
         }
     }
 
-    fn finish(&self, partition: Partition) -> Result<PartitionRows, ArrowError> {
-        let (runs, rows) = (&partition.runs, partition.rows);
+    fn finish(&self, mut partition: Partition) -> Result<PartitionRows, ArrowError> {
+        let (product, day) = (partition.product.take(), partition.day);
+        let inexact = partition.inexact;
+        let layer = partition.into_layer();
+        let (runs, rows) = (&layer.runs, layer.rows);
         let times = runs.iter().map(|run| run.capture_ns);
         let min_capture_ns = times.clone().min().unwrap_or_default();
         let max_capture_ns = times.clone().max().unwrap_or_default();
-        let mut columns = partition
+        let mut columns = layer
             .columns
             .into_iter()
             .enumerate()
@@ -234,13 +246,13 @@ impl<'a> TableFrame<'a> {
         }
         Ok(PartitionRows {
             table: Arc::clone(&self.name),
-            product_id: partition.product.map(Into::into),
-            date: format_day(partition.day),
-            day: partition.day,
+            product_id: product.map(Into::into),
+            date: format_day(day),
+            day,
             rows: RecordBatch::try_new(Arc::clone(&self.schema), arrays)?,
             min_capture_ns,
             max_capture_ns,
-            inexact: partition.inexact,
+            inexact,
         })
     }
 

@@ -188,7 +188,7 @@ impl SegmentParser {
             self.ripen();
             rest = self.take();
         }
-        let mut parsed = ParsedSegment::new(&self.plan, self.books);
+        let mut parsed = ParsedSegment::new(&self.plan, self.books, self.threads);
         parsed.partitions.append(&mut rest);
         parsed.reject_lines = self.leaving.map(Leaving::rest);
         parsed.sealed = self.mode == Mode::Sealed;
@@ -219,7 +219,8 @@ impl SegmentParser {
 
     /// Lets several threads read, while this one goes ahead and says what there is.
     fn share(&mut self, bytes: &[u8], last: bool) -> Result<(usize, bool), NewerFormat> {
-        let board = Board::new();
+        let books = std::mem::replace(&mut self.books, Books::new(&self.plan));
+        let board = Board::new(books);
         let plan = Arc::clone(&self.plan);
         let walked = std::thread::scope(|scope| {
             for _ in 1..self.threads {
@@ -234,7 +235,7 @@ impl SegmentParser {
             board.work(&plan);
             walked
         });
-        board.merge(&self.plan, &mut self.books);
+        self.books = board.merge(&self.plan);
         if let Some(leaving) = &mut self.leaving {
             leaving.add(&mut self.books.rejects);
         }
@@ -281,7 +282,7 @@ impl SegmentParser {
     }
 
     fn ripen(&mut self) {
-        let rows = finish_rows(&self.plan, &mut self.books, |_, _| {});
+        let rows = finish_rows(&self.plan, &mut self.books, self.threads, |_, _| {});
         self.ripe.extend(rows);
     }
 

@@ -58,12 +58,22 @@ pub(crate) struct Partition {
     pub(crate) table: usize,
     pub(crate) product: Option<Box<str>>,
     pub(crate) day: i32,
+    pub(crate) inexact: u64,
+    /// Rows that other threads read, and those before them: they stay where they are until the
+    /// partition is finished, which is done for several at once.
+    earlier: Vec<Layer>,
+    /// Where rows go.
+    layer: Layer,
+    frame: u64,
+}
+
+/// Rows that follow each other, read by one thread.
+#[derive(Debug)]
+pub(crate) struct Layer {
     /// Rows that are complete in every column.
     pub(crate) rows: usize,
-    pub(crate) inexact: u64,
     pub(crate) runs: Vec<Run>,
     pub(crate) columns: Vec<Column>,
-    frame: u64,
 }
 
 /// All partitions of a segment, and what it takes to undo a frame.
@@ -158,12 +168,15 @@ impl Partitions {
             table,
             product: product.map(Into::into),
             day,
-            rows: 0,
             inexact: 0,
-            runs: Vec::new(),
-            columns: columns
-                .map(|c| Column::new(c.kind, numbers, c.lane.is_none()))
-                .collect(),
+            earlier: Vec::new(),
+            layer: Layer {
+                rows: 0,
+                runs: Vec::new(),
+                columns: columns
+                    .map(|c| Column::new(c.kind, numbers, c.lane.is_none()))
+                    .collect(),
+            },
             frame: 0,
         });
         let days = self.places[table].entry(key.into()).or_default();
@@ -179,8 +192,8 @@ impl Partitions {
             partition.frame = self.frame;
             self.touched.push(Mark {
                 partition: place,
-                rows: partition.rows,
-                runs: partition.runs.len(),
+                rows: partition.layer.rows,
+                runs: partition.layer.runs.len(),
                 inexact: partition.inexact,
             });
         }
@@ -193,7 +206,7 @@ impl Partitions {
         let rows = self
             .touched
             .drain(..)
-            .map(|mark| self.all[mark.partition].rows - mark.rows);
+            .map(|mark| self.all[mark.partition].layer.rows - mark.rows);
         rows.sum::<usize>() as u64
     }
 
@@ -208,7 +221,7 @@ impl Partitions {
 
     /// Whether a part's rows find room.
     pub(crate) fn can_add(&self, part: &Self) -> bool {
-        part.all.iter().filter(|p| p.rows > 0).all(|more| {
+        part.all.iter().filter(|p| p.layer.rows > 0).all(|more| {
             let known = self.place(more.table, more.key(), more.day);
             known.is_none_or(|place| self.all[place].can_add(more))
         })
@@ -216,7 +229,7 @@ impl Partitions {
 
     /// Adds a part's rows behind those that there are.
     pub(crate) fn add(&mut self, part: Self, codes: &Codes<'_>) {
-        for mut more in part.all.into_iter().filter(|p| p.rows > 0) {
+        for mut more in part.all.into_iter().filter(|p| p.layer.rows > 0) {
             more.renumber(codes);
             if let Some(place) = self.place(more.table, more.key(), more.day) {
                 self.all[place].add(more);
@@ -235,7 +248,7 @@ impl Partitions {
     pub(crate) fn take_sorted(&mut self) -> Vec<Partition> {
         let tables = self.places.len();
         let mut all = std::mem::replace(self, Self::new(tables)).all;
-        all.retain(|p| p.rows > 0);
+        all.retain(|p| p.rows() > 0);
         all.sort_by(|a, b| (a.table, &a.product, a.day).cmp(&(b.table, &b.product, b.day)));
         all
     }
@@ -251,25 +264,26 @@ impl Partition {
         staged: &Staged<'_>,
     ) -> Result<(), Fault> {
         let Staged { rows, scratch, .. } = *staged;
+        let layer = &mut self.layer;
         for (lane, &index) in staged.lanes.iter().zip(&plan.per_row) {
-            if !self.columns[index].extend(lane, rows, scratch) {
+            if !layer.columns[index].extend(lane, rows, scratch) {
                 return Err(full());
             }
         }
         for &index in &plan.per_run {
-            if !self.columns[index].push(staged.common[index], scratch, rows) {
+            if !layer.columns[index].push(staged.common[index], scratch, rows) {
                 return Err(full());
             }
         }
-        self.runs.push(Run {
+        layer.runs.push(Run {
             rows: u32::try_from(rows).unwrap_or_default(),
             first: staged.first,
             capture_ns: origin.capture_ns,
             conn: origin.conn,
             record: origin.record,
         });
+        layer.rows += rows;
         self.inexact += staged.inexact;
-        self.rows += rows;
         Ok(())
     }
 
@@ -279,37 +293,89 @@ impl Partition {
     }
 
     fn can_add(&self, part: &Self) -> bool {
-        let mut columns = self.columns.iter().zip(&part.columns);
+        let mut columns = self.layer.columns.iter().zip(&part.layer.columns);
         columns.all(|(all, more)| all.can_add(more))
     }
 
+    /// Puts a part's rows behind its own. Those to come join the part's, so that a segment has no
+    /// more layers than there were parts.
     fn add(&mut self, part: Self) {
-        for (all, more) in self.columns.iter_mut().zip(part.columns) {
-            all.add(more);
+        let below = std::mem::replace(&mut self.layer, part.layer);
+        for (column, earlier) in self.layer.columns.iter_mut().zip(&below.columns) {
+            column.follow(earlier);
         }
-        self.runs.extend(part.runs);
+        if below.rows > 0 {
+            self.earlier.push(below);
+        }
         self.inexact += part.inexact;
-        self.rows += part.rows;
+        self.frame = 0;
     }
 
     /// From a part's numbers to those of the whole.
     fn renumber(&mut self, codes: &Codes<'_>) {
-        for run in &mut self.runs {
+        for run in &mut self.layer.runs {
             run.record = run.record.saturating_add(codes.frames);
             run.conn = codes.conns[usize::try_from(run.conn).unwrap_or_default()];
         }
-        for (column, codes) in self.columns.iter_mut().zip(&codes.columns[self.table]) {
+        let columns = self.layer.columns.iter_mut();
+        for (column, codes) in columns.zip(&codes.columns[self.table]) {
             column.renumber(codes);
         }
     }
 
     fn truncate(&mut self, mark: &Mark) {
-        self.rows = mark.rows;
         self.inexact = mark.inexact;
-        self.runs.truncate(mark.runs);
-        for column in &mut self.columns {
+        self.layer.rows = mark.rows;
+        self.layer.runs.truncate(mark.runs);
+        for column in &mut self.layer.columns {
             column.truncate(mark.rows, mark.runs);
         }
+    }
+
+    /// All its rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.earlier.iter().map(|layer| layer.rows).sum::<usize>() + self.layer.rows
+    }
+
+    /// All its runs.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        let earlier = self.earlier.iter().flat_map(|layer| &layer.runs);
+        earlier.chain(&self.layer.runs)
+    }
+
+    /// All its runs, to be changed.
+    pub(crate) fn runs_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+        let earlier = self.earlier.iter_mut().flat_map(|layer| &mut layer.runs);
+        earlier.chain(&mut self.layer.runs)
+    }
+
+    /// Takes its rows out, as one layer.
+    pub(crate) fn into_layer(self) -> Layer {
+        let mut layers = self.earlier.into_iter().chain([self.layer]);
+        let mut whole = layers
+            .next()
+            .unwrap_or_else(|| unreachable!("one at least"));
+        let rest: Vec<Layer> = layers.filter(|layer| layer.rows > 0).collect();
+        if rest.is_empty() {
+            return whole;
+        }
+        for (index, column) in whole.columns.iter_mut().enumerate() {
+            column.reserve(rest.iter().map(|layer| &layer.columns[index]));
+        }
+        for layer in rest {
+            whole.add(layer);
+        }
+        whole
+    }
+}
+
+impl Layer {
+    fn add(&mut self, more: Self) {
+        for (all, more) in self.columns.iter_mut().zip(more.columns) {
+            all.add(more);
+        }
+        self.runs.extend(more.runs);
+        self.rows += more.rows;
     }
 }
 
