@@ -18,7 +18,7 @@ class FakeWorker:
     def __init__(self, code: int | None):
         self.sentinel, self._end = os.pipe()
         self.code = code
-        self.stopped = self.killed = False
+        self.stopped = self.finished = self.killed = False
         if code is not None:
             os.close(self._end)
 
@@ -27,25 +27,32 @@ class FakeWorker:
             self.stopped, self.code = True, 0
             os.close(self._end)
 
+    def finish(self):
+        self.finished = True
+        self.stop()
+
     def wait(self):
         return self.code
 
     def terminate(self):
         self.killed = True
+        if self.code is None:
+            self.code = -signal.SIGKILL
+            os.close(self._end)
 
 
 @pytest.fixture
 def supervise():
     """Run a supervisor over workers that end with these codes in turn; None: not by themselves."""
 
-    def run(*codes, count=2, watch=False, stop_after=None):
+    def run(*codes, count=2, watch=False, stop_after=None, stop=Supervisor.stop):
         started = []
 
         def start(name):
             worker = FakeWorker(codes[len(started)] if len(started) < len(codes) else None)
             started.append((name, worker))
             if len(started) == stop_after:
-                supervisor.stop()
+                stop(supervisor)
             return worker
 
         now = 0.0
@@ -101,6 +108,21 @@ def test_a_stop_reaches_every_worker(supervise):
     code, started = supervise(count=3, watch=True, stop_after=3)
     assert code == 0
     assert all(worker.stopped for _, worker in started)
+
+
+def test_who_is_to_finish_is_told_so(supervise):
+    code, started = supervise(count=2, watch=True, stop_after=2, stop=Supervisor.finish)
+    assert code == 0
+    assert all(worker.finished for _, worker in started)
+
+
+def test_who_was_killed_on_purpose_is_not_replaced(supervise):
+    # The kill comes from another thread, while the second worker is being started.
+    code, started = supervise(count=2, watch=True, stop_after=2, stop=Supervisor.kill)
+    assert code == 1
+    assert len(started) == 2
+    assert started[0][1].killed
+    assert started[1][1].stopped, "it would go on for ever"
 
 
 def test_an_error_of_the_supervisor_leaves_no_worker_behind():

@@ -20,6 +20,7 @@ import lake_rows
 import oracle
 import raw_segments
 from processes import clean_environment, run, running, script, simulator, wait_until
+from segments import level2, local, write_segment
 
 PRODUCTS = "BTC-USD,ETH-USD"
 
@@ -83,28 +84,75 @@ def test_run_records_and_turns_into_parquet_side_by_side(tmp_path):
     assert lake_rows.counters(tmp_path / "data") == sent
 
 
-def test_an_etl_that_dies_beside_a_capture_is_told_and_the_capture_goes_on(tmp_path):
+def test_an_etl_that_dies_beside_a_capture_is_replaced(tmp_path):
     with (
         simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, _),
         running("fluxforge", "run", "--url", url, cwd=tmp_path) as both,
     ):
         both.wait_for("connected to")
+        both.wait_for("looking for segments")
         (etl,) = spawned(both.process.pid)
         etl.kill()
-        both.wait_for("the ETL beside this capture has ended")
-        assert both.stop() == 1
-    assert len(segments(tmp_path / "data", "ready")) == 1
+        both.wait_for("was ended by SIGKILL; starting another now")
+        assert both.stop() == 0, both.output
+    assert segments(tmp_path / "data", "ready") == []
 
 
-def test_an_etl_does_not_outlive_a_killed_capture(tmp_path):
+def test_an_etl_that_cannot_go_on_beside_a_capture_is_told_and_the_capture_goes_on(tmp_path):
+    config = local(tmp_path / "data")
+    write_segment(config, [level2("BTC-USD", 0, 100.5)])
+    lakes = tmp_path / "data/raw/_lakes"
+    lakes.mkdir()
+    (lakes / "coinbase.json").write_text('{"lake": "another", "path": "/elsewhere"}')
     with (
         simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, _),
         running("fluxforge", "run", "--url", url, cwd=tmp_path) as both,
     ):
+        both.wait_for("the ETL beside this capture has ended: exit code 2")
         both.wait_for("connected to")
+        assert both.stop() == 2, both.output
+    assert len(segments(tmp_path / "data", "ready")) == 2
+
+
+def test_run_has_as_many_workers_as_are_configured(tmp_path):
+    journal = tmp_path / "journal.ndjson"
+    (tmp_path / "config.yaml").write_text(
+        "ingestion: {segment_max_seconds: 0.3}\n"
+        "etl: {workers: 2, poll_interval: 0.1, poll_interval_max: 0.1}\n"
+    )
+    commits = tmp_path / "data" / "processed" / "coinbase" / "_commits"
+    with simulator("--products", PRODUCTS, journal=journal) as (url, exchange):
+        with running("fluxforge", "run", "--url", url, cwd=tmp_path) as both:
+            for name in ("etl-1", "etl-2"):
+                both.wait_for(f"{name}: looking for segments")
+            wait_until(lambda: len(list(commits.glob("*.json"))) >= 4, what=lambda: both.output)
+            assert both.stop() == 0, both.output
+        assert exchange.stop() == 0
+    assert segments(tmp_path / "data", "active") == segments(tmp_path / "data", "ready") == []
+    sent = oracle.expected_rows(oracle.journal_frames(journal))
+    assert lake_rows.counters(tmp_path / "data") == sent
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", "a second Ctrl-C"])
+def test_no_etl_outlives_its_capture(tmp_path, end):
+    with (
+        simulator("--products", PRODUCTS, journal=tmp_path / "journal.ndjson") as (url, exchange),
+        running("fluxforge", "run", "--url", url, cwd=tmp_path) as both,
+    ):
+        both.wait_for("connected to")
+        both.wait_for("looking for segments")
         (etl,) = spawned(both.process.pid)
-        both.process.kill()
-        assert etl.wait(30) is not None or not etl.is_running()
+        if end == "SIGKILL":
+            both.kill()
+        else:
+            # A venue that does not answer the Close keeps the clean stop waiting.
+            exchange.process.send_signal(signal.SIGSTOP)
+            both.process.send_signal(signal.SIGINT)
+            both.wait_for("press Ctrl-C again")
+            assert both.stop() == 130
+            exchange.process.send_signal(signal.SIGCONT)
+        psutil.wait_procs([etl], timeout=30)
+        assert not etl.is_running()
 
 
 def spawned(pid):

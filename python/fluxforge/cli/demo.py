@@ -88,7 +88,8 @@ def _demonstrate(journal: Path, seconds: float, *, rate: float, seed: int, verbo
             etl.terminate()
             raise
         leave_on_signals()
-        etl_exit_code = etl.finish()
+        etl.finish()
+        etl_exit_code = etl.wait()
     verdict = judge(settings, journal)
     print_verdict(verdict, stats, data_dir=data_dir)
     return 0 if verdict.good and etl_exit_code == 0 else 1

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from fluxforge.cli.etl_loop import run_etl
-from fluxforge.cli.etl_process import EtlProcess
-from fluxforge.cli.etl_workers import Supervisor, share
+from fluxforge.cli.etl_supervised import supervised
 from fluxforge.cli.options import (
     ConfigOption,
     DataDirOption,
@@ -62,17 +61,9 @@ def etl(
 
 
 def _supervise(settings: FluxForgeConfig, *, watch: bool, verbose: bool) -> int:
-    count = settings.etl.workers
-    shared = share(settings, count)
-
-    def start(name: str) -> EtlProcess:
-        return EtlProcess(shared, name=name, watch=watch, niceness=0, verbose=verbose)
-
-    supervisor = Supervisor(start, count=count, watch=watch)
-    stop_on_signals(
-        supervisor.stop, saying="finishing the segments in hand", at_once=supervisor.kill
-    )
-    return supervisor.run()
+    workers = supervised(settings, watch=watch, verbose=verbose)
+    stop_on_signals(workers.stop, saying="finishing the segments in hand", at_once=workers.kill)
+    return workers.run()
 
 
 def _check_directory(settings: FluxForgeConfig) -> None:

@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 _STOP = "stop"
 _FINISH = "finish"
-_NICENESS = 10
+BESIDE_A_CAPTURE = 10
+"""How far an ETL steps back for a capture, which must not wait for it."""
 
 
 class EtlProcess:
@@ -42,7 +43,7 @@ class EtlProcess:
         *,
         name: str | None = None,
         watch: bool = True,
-        niceness: int = _NICENESS,
+        niceness: int = BESIDE_A_CAPTURE,
         verbose: bool = False,
         quiet: bool = False,
     ) -> None:
@@ -73,11 +74,9 @@ class EtlProcess:
         """Tell it to end after the segment in hand."""
         self._say(_STOP)
 
-    def finish(self) -> int:
-        """Let it process what is ready by now, wait for its end and return its exit code."""
+    def finish(self) -> None:
+        """Tell it to end after the segments that are ready by now."""
         self._say(_FINISH)
-        code = self.wait()
-        return code if code >= 0 else 1  # ended by a signal
 
     def wait(self) -> int:
         """Wait for its end; return its exit code, or the signal that ended it, negated."""

@@ -20,6 +20,7 @@ from fluxforge.config import FluxForgeConfig
 log = logging.getLogger(__name__)
 
 USER_MUST_ACT = 2  # an exit code that no restart can mend
+_STOP, _FINISH = b"s", b"f"
 _LONGEST_PAUSE = 60.0
 _HEALTHY = 60.0  # a worker that lived so many seconds died of something new
 _DEATHS = 10  # in a row, before a worker that should end by itself is given up
@@ -34,6 +35,9 @@ class Worker(Protocol):
 
     def stop(self) -> None:
         """Tell it to end after the segment in hand."""
+
+    def finish(self) -> None:
+        """Tell it to end after the segments that are ready by now."""
 
     def wait(self) -> int:
         """Wait for its end; return its exit code, or the signal that ended it, negated."""
@@ -85,10 +89,16 @@ class Supervisor:
 
     def stop(self) -> None:
         """Have all workers end after the segment in hand. Safe in a signal's handler."""
-        os.write(self._wake, b".")
+        os.write(self._wake, _STOP)
+
+    def finish(self) -> None:
+        """Have all workers end after the segments that are ready by now."""
+        os.write(self._wake, _FINISH)
 
     def kill(self) -> None:
         """End all workers at once; claims and parts are left as after any crash."""
+        self._stopping = True
+        os.write(self._wake, _STOP)  # for who is being started this moment, in another thread
         for slot in self._slots:
             if slot.worker is not None:
                 slot.worker.terminate()
@@ -111,6 +121,8 @@ class Supervisor:
         """Start workers whose time has come; say whether any runs or will."""
         now = self._monotonic()
         for slot in self._slots:
+            if self._stopping:
+                slot.due = None
             if slot.worker is None and slot.due is not None and slot.due <= now:
                 slot.worker, slot.started, slot.due = self._start(slot.name), now, None
         return any(slot.worker is not None or slot.due is not None for slot in self._slots)
@@ -121,18 +133,17 @@ class Supervisor:
         pause = max(0.0, min(due) - self._monotonic()) if due else None
         ready = self._wait_for([*running, self._woken], pause)
         if self._woken in ready:
-            os.read(self._woken, 1)
-            self._stop_all()
+            self._end_all(os.read(self._woken, 1))
         for sentinel, slot in running.items():
             if sentinel in ready:
                 self._ended(slot)
 
-    def _stop_all(self) -> None:
+    def _end_all(self, word: bytes) -> None:
         self._stopping = True
         for slot in self._slots:
             slot.due = None
             if slot.worker is not None:
-                slot.worker.stop()
+                slot.worker.finish() if word == _FINISH else slot.worker.stop()
 
     def _ended(self, slot: _Slot) -> None:
         assert slot.worker is not None  # noqa: S101 - only who runs can end
@@ -142,7 +153,7 @@ class Supervisor:
             self._exit_code = max(self._exit_code, code, int(code < 0))
         elif code == USER_MUST_ACT:
             self._exit_code = code  # its log says what to do; the others would say the same
-            self._stop_all()
+            self._end_all(_STOP)
         else:
             self._replace(slot, code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,14 +62,29 @@ def ingest(
     asyncio.run(record(settings, seconds=seconds))
 
 
-async def record(settings: FluxForgeConfig, *, seconds: float | None = None) -> None:
-    """Ingest until a signal, or for some seconds; log the counters now and then."""
+async def record(
+    settings: FluxForgeConfig,
+    *,
+    seconds: float | None = None,
+    at_once: Callable[[], object] = lambda: None,
+) -> None:
+    """Ingest until a signal, or for some seconds; log the counters now and then.
+
+    Args:
+        settings: What to record, and where to.
+        seconds: When to stop by itself.
+        at_once: Called on the second signal, before the process leaves.
+    """
     # Imported here: `--help` and `config` need neither websockets nor the extension.
     from fluxforge.ingestion import IngestionPipeline  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    stop_on_signals(lambda: loop.call_soon_threadsafe(stop.set), saying="sealing the open segment")
+    stop_on_signals(
+        lambda: loop.call_soon_threadsafe(stop.set),
+        saying="sealing the open segment",
+        at_once=at_once,
+    )
     if seconds is not None:
         loop.call_later(seconds, stop.set)
     pipeline = IngestionPipeline(settings)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import typer
 
-from fluxforge.cli.etl_process import EtlProcess
+from fluxforge.cli.etl_process import BESIDE_A_CAPTURE
+from fluxforge.cli.etl_supervised import supervised
 from fluxforge.cli.ingest import record
 from fluxforge.cli.options import (
     ChannelsOption,
@@ -47,23 +49,25 @@ def run(
 
 
 async def _run(settings: FluxForgeConfig, *, verbose: bool) -> int:
-    etl = EtlProcess(settings, verbose=verbose)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(etl.sentinel, _complain, loop, etl)
-    try:
-        await record(settings)
-    except BaseException:
-        etl.terminate()
-        raise
-    finally:
-        loop.remove_reader(etl.sentinel)
-    return await asyncio.to_thread(etl.finish)
+    workers = supervised(settings, niceness=BESIDE_A_CAPTURE, verbose=verbose)
+    with ThreadPoolExecutor(1, "etl") as thread:
+        etl = asyncio.get_running_loop().run_in_executor(thread, workers.run)
+        etl.add_done_callback(_complain)
+        try:
+            await record(settings, at_once=workers.kill)
+        except BaseException:
+            workers.kill()
+            raise
+        finally:
+            etl.remove_done_callback(_complain)
+        workers.finish()
+        return await etl
 
 
-def _complain(loop: asyncio.AbstractEventLoop, etl: EtlProcess) -> None:
+def _complain(etl: asyncio.Future[int]) -> None:
     """Capture goes on without its ETL, as segments wait in ready/; but nobody should miss it."""
-    loop.remove_reader(etl.sentinel)
     log.error(
-        "the ETL beside this capture has ended; segments wait in ready/. Capture goes on: "
-        "run `fluxforge etl` in another terminal"
+        "the ETL beside this capture has ended: %s. Segments wait in ready/ and capture goes on: "
+        "mend it, then run `fluxforge etl` in another terminal",
+        etl.exception() or f"exit code {etl.result()}, for the reason above",
     )

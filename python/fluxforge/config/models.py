@@ -243,7 +243,10 @@ class ETLConfig(Section):
         None, ge=1, le=22, description="for zstd (1 to 22) and gzip (1 to 9); null: its default"
     )
     workers: int = Field(
-        1, ge=1, le=256, description="processes of `fluxforge-etl` on this machine"
+        1,
+        ge=1,
+        le=256,
+        description="processes that `fluxforge etl` and `run` start on this machine",
     )
     memory_max_mb: int = Field(
         1024,
