@@ -8,6 +8,8 @@ __all__ = [
     "PARQUET_WRITER",
     "Balance",
     "ConnectionSequence",
+    "Intake",
+    "Notice",
     "ParsedSegment",
     "Partition",
     "Recovered",
@@ -100,6 +102,60 @@ class SegmentWriter:
         A full disk is given ten seconds, after which the room that ``min_free_bytes`` keeps is
         used; what was durable is recovered at the next start. Raises also if ``damage`` was found.
         """
+
+@final
+class Intake:
+    """Takes one connection's frames in: appends each and looks at it, in one call per frame.
+
+    ``attend`` names channels, as on the wire, whose frames the caller wants to read; it gets those
+    without a channel too.
+    """
+
+    def __new__(
+        cls, writer: SegmentWriter, conn: str, *, attend: Sequence[str] = ...
+    ) -> Intake: ...
+    def append(self, frame: bytes, capture_ns: int) -> Notice | None:
+        """Append as ``SegmentWriter.append`` does; what that raises was not taken nor looked at.
+
+        A number that does not follow the one before becomes an event behind the frame. Returns
+        None for a frame like all the others.
+        """
+    def expect(self, channel: str, product_ids: Sequence[str], *, snapshot: bool = False) -> None:
+        """Tell when the next rows of products come, or the next snapshot: names as on the wire."""
+    def forget(self, channel: str) -> list[str]:
+        """Wait for nothing more on a channel. Returns the products for which it had waited."""
+    @property
+    def awaited(self) -> list[tuple[str, str]]:
+        """Channel and product of all that is waited for."""
+    @property
+    def channels(self) -> dict[str, int]:
+        """Frames by channel, as on the wire; beyond 32 channels, those of all others together."""
+    @property
+    def frames(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+@final
+class Notice:
+    """What is not the rule about a frame.
+
+    ``kind``, ``expected`` and ``seen`` are of its number; ``missing`` counts those before it that
+    never came. ``attend``: the caller wants to read it. ``arrived``: channel and product of what
+    was waited for and came with it.
+    """
+
+    @property
+    def kind(self) -> Literal["gap", "repeat", "restart"] | None: ...
+    @property
+    def expected(self) -> int | None: ...
+    @property
+    def seen(self) -> int | None: ...
+    @property
+    def missing(self) -> int: ...
+    @property
+    def attend(self) -> bool: ...
+    @property
+    def arrived(self) -> list[tuple[str, str]]: ...
 
 @final
 class WriterStats:

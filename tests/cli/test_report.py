@@ -10,7 +10,7 @@ from fluxforge.cli.report import describe
 from fluxforge.ingestion.shipping import ShippingStats
 
 
-def stats(shipping: ShippingStats | None):
+def stats(shipping: ShippingStats | None = None, *, missing: int = 0):
     writer = SimpleNamespace(
         bytes=2048,
         frames=0,
@@ -22,8 +22,18 @@ def stats(shipping: ShippingStats | None):
         publish_error=None,
     )
     return SimpleNamespace(
-        writer=writer, collectors=[None], connected=1, frames_received=7, shipping=shipping
+        writer=writer,
+        collectors=[None],
+        connected=1,
+        frames_received=7,
+        missing=missing,
+        shipping=shipping,
     )
+
+
+def test_the_report_says_how_many_frames_never_came():
+    assert ", 1,234 FRAMES NEVER CAME (recorded as gaps), " in describe(stats(missing=1234))
+    assert "NEVER" not in describe(stats())
 
 
 @pytest.mark.parametrize(

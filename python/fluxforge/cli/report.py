@@ -41,6 +41,8 @@ def describe(stats: IngestionStats | None) -> str:
     )
     if writer.frames:
         line += f", durable lag {lag(stats)}"
+    if stats.missing:
+        line += f", {stats.missing:,} FRAMES NEVER CAME (recorded as gaps)"
     line += f", {writer.segments_sealed} segments sealed"
     if writer.segments_recovered:
         line += f", {writer.segments_recovered} recovered from an earlier run"

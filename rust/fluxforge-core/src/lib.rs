@@ -17,6 +17,9 @@ pub mod vfs;
 mod rules;
 mod simd;
 
+// -- a connection's frames, as they come -----------------------------------------------------------
+pub mod intake;
+
 // -- the segment: looked at ----------------------------------------------------------------------
 pub mod inspect;
 

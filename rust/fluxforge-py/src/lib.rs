@@ -6,6 +6,7 @@
 mod delivered;
 mod errors;
 mod hash;
+mod intake;
 mod made;
 mod parsed;
 mod parser;
@@ -23,6 +24,8 @@ mod _native {
     use crate::delivered::{captures_with, first_captures};
     #[pymodule_export]
     use crate::hash::Xxh3;
+    #[pymodule_export]
+    use crate::intake::{Intake, Notice};
     #[pymodule_export]
     use crate::made::make_partition;
     #[pymodule_export]

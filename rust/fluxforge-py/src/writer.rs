@@ -17,7 +17,7 @@ use crate::errors::{While, segment_error};
 /// Appends frames to segments on a thread of its own.
 #[pyclass(frozen, module = "fluxforge._native")]
 pub(crate) struct SegmentWriter {
-    inner: append::SegmentWriter,
+    pub(crate) inner: append::SegmentWriter,
 }
 
 impl Drop for SegmentWriter {
@@ -284,8 +284,9 @@ pub(crate) fn recover_dead(
     Ok(report.iter().map(Recovered::from).collect())
 }
 
+/// The exception of an error while writing.
 #[cold]
-fn running(py: Python<'_>, error: &SegmentError) -> PyErr {
+pub(crate) fn running(py: Python<'_>, error: &SegmentError) -> PyErr {
     segment_error(py, error, While::Running)
 }
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from fluxforge.ingestion.collectors.collector import (
-    Collector,
-    CollectorStats,
-    ConnectionSettings,
-)
+from fluxforge.ingestion.collectors.collector import Collector, ConnectionSettings
 from fluxforge.ingestion.collectors.connection_plan import (
     ConnectionPlan,
     Subscription,
@@ -15,6 +11,7 @@ from fluxforge.ingestion.collectors.connection_plan import (
 )
 from fluxforge.ingestion.collectors.expectation import ExpectedLoad, expect
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
+from fluxforge.ingestion.collectors.stats import CollectorStats
 
 __all__ = [
     "Backoff",

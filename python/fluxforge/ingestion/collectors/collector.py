@@ -4,7 +4,7 @@ Nothing is decoded, answered or sorted out on the way in: acks, errors and heart
 like any other. What happens to the connection itself becomes events in the same segment, so the
 record says where frames may be missing:
 
-    connected → subscribing → (refused)* → disconnected
+    connected → subscribing → (refused | gap | repeat | restart)* → disconnected
 
 On a stop the client sends Close and goes on receiving until the server's Close, so what was
 already on its way is kept.
@@ -18,16 +18,18 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from fluxforge._native import Intake, Notice
 from fluxforge.errors import ConfigError, QueueFullError, SegmentWriteError
 from fluxforge.ingestion.collectors.connection_plan import ConnectionPlan
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
+from fluxforge.ingestion.collectors.stats import CollectorStats
 from fluxforge.ingestion.writers import LogWriter
 
 log = logging.getLogger(__name__)
@@ -35,27 +37,6 @@ log = logging.getLogger(__name__)
 _ERROR_FRAME = b'{"type":"error"'
 _CLOSE_SECONDS = 30.0  # what a venue gets to answer our Close with all that it sent before
 _LAST_ROOM_SECONDS = 5.0  # what a full disk gets to take more once the run is to end
-
-
-@dataclass(slots=True)
-class CollectorStats:
-    """Counters of one connection over all its reconnects.
-
-    Attributes:
-        frames: Frames received.
-        bytes: Their size.
-        connects: Successful connects.
-        connected: Whether it is connected now.
-        refusals: Error frames received.
-        last_error: Why it was last disconnected or could not connect.
-    """
-
-    frames: int = 0
-    bytes: int = 0
-    connects: int = 0
-    connected: bool = False
-    refusals: int = 0
-    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +94,16 @@ class Collector:
         self._attempt = 0
         self._waiting_for_disk = False
         self._heard_out = False
-        self.stats = CollectorStats()
+        self._intake: Intake | None = None
+        self._counted = CollectorStats()
+
+    @property
+    def stats(self) -> CollectorStats:
+        """A snapshot of the counters."""
+        stats, intake = self._counted, self._intake
+        if intake is None:
+            return replace(stats)
+        return replace(stats, frames=stats.frames + intake.frames, bytes=stats.bytes + intake.bytes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, receive and reconnect until told to stop. Never gives up on the network.
@@ -133,7 +123,7 @@ class Collector:
             except (OSError, WebSocketException, ValueError) as error:
                 # ValueError: a redirect or a proxy's name may be anything.
                 what = "cannot reach"
-                self.stats.last_error = _describe(error)
+                self._counted.last_error = _describe(error)
             except ImportError as error:
                 raise ConfigError(
                     f"the proxy that the environment names for {self._settings.url} cannot be "
@@ -146,7 +136,7 @@ class Collector:
                 "%s %s: %s; trying again in %.1f s and for as long as it takes",
                 what,
                 self._settings.url,
-                self.stats.last_error,
+                self._counted.last_error,
                 delay,
             )
             await _unless(stop, asyncio.sleep(delay))
@@ -167,8 +157,9 @@ class Collector:
             proxy=None if _is_loopback(self._settings.url) else True,
         ) as socket:
             connected_at = asyncio.get_running_loop().time()
-            self.stats.connects += 1
-            self.stats.connected = True
+            self._intake = self._writer.intake(conn)
+            self._counted.connects += 1
+            self._counted.connected = True
             self._event(
                 "connected",
                 conn,
@@ -183,65 +174,69 @@ class Collector:
                         tasks.create_task(self._give_up_when_idle(socket)),
                         tasks.create_task(_close_on(stop, socket)),
                     ]
-                    await self._receive(socket, conn, stop)
+                    await self._receive(socket, self._intake, conn, stop)
                     for task in beside:
                         task.cancel()
             finally:
-                self.stats.connected = False
+                self._counted = replace(self.stats, connected=False)
+                self._intake = None
                 # Who stops and hears the venue out has lost nothing that was sent before.
                 cause = {"cause": "stop"} if stop.is_set() and self._heard_out else {}
-                reason = self.stats.last_error or "cancelled"
+                reason = self._counted.last_error or "cancelled"
                 self._event("disconnected", conn, reason=reason, **cause)
                 lasted = asyncio.get_running_loop().time() - connected_at
                 if lasted >= self._settings.healthy_seconds:
                     self._backoff.reset()
 
-    async def _receive(self, socket: ClientConnection, conn: str, stop: asyncio.Event) -> None:
+    async def _receive(
+        self, socket: ClientConnection, intake: Intake, conn: str, stop: asyncio.Event
+    ) -> None:
         """Append every frame until the connection ends; then say how it ended."""
-        stats, append, clock_ns = self.stats, self._writer.append, self._clock_ns
+        append, clock_ns = intake.append, self._clock_ns
         try:
             while True:
                 frame = await socket.recv(decode=False)
                 capture_ns = clock_ns()
                 try:
-                    append(frame, capture_ns=capture_ns, conn=conn)
+                    notice = append(frame, capture_ns)
                 except QueueFullError:
-                    if not await self._append_when_there_is_room(frame, capture_ns, conn, stop):
-                        stats.last_error = "stopped while the disk took no more"
+                    notice, taken = await self._append_when_there_is_room(
+                        intake, frame, capture_ns, stop
+                    )
+                    if not taken:
+                        self._counted.last_error = "stopped while the disk took no more"
                         # Nobody reads any more, so the venue's Close would be waited for in vain.
                         socket.transport.abort()
                         return
-                stats.frames += 1
-                stats.bytes += len(frame)
-                if frame.startswith(_ERROR_FRAME):
-                    self._refused(frame, conn)
+                if notice is not None:
+                    self._noticed(notice, frame, conn)
         except ConnectionClosed as closed:
-            stats.last_error = _describe(closed)
+            self._counted.last_error = _describe(closed)
             self._heard_out = closed.sent is not None and closed.rcvd is not None
 
     async def _append_when_there_is_room(
-        self, frame: bytes, capture_ns: int, conn: str, stop: asyncio.Event
-    ) -> bool:
+        self, intake: Intake, frame: bytes, capture_ns: int, stop: asyncio.Event
+    ) -> tuple[Notice | None, bool]:
         """Wait for the disk. Meanwhile the socket is not read, so TCP holds the venue back.
 
         Returns:
-            False if the disk took no more and the run is to end: the frame was not kept, and as
-            it was never reported durable, the gap after the last one that was covers it.
+            What was noticed, and whether it was taken at all. False: the disk took no more and the
+            run is to end. The frame was not kept, and as it was never reported durable, the gap
+            after the last one that was covers it.
         """
         self._waiting_for_disk = True
         try:
             while True:
-                drain = asyncio.ensure_future(self._writer.drain())
+                drain = asyncio.ensure_future(self._writer.drain(len(frame)))
                 await _first_of(drain, asyncio.ensure_future(stop.wait()))
                 if not drain.done():
                     await asyncio.wait({drain}, timeout=_LAST_ROOM_SECONDS)
                 if not drain.done():
                     drain.cancel()
-                    return False
+                    return None, False
                 await drain
                 with suppress(QueueFullError):  # another connection was faster
-                    self._writer.append(frame, capture_ns=capture_ns, conn=conn)
-                    return True
+                    return intake.append(frame, capture_ns), True
         finally:
             self._waiting_for_disk = False
 
@@ -269,8 +264,26 @@ class Collector:
         )
         await socket.close(reason="idle")
 
+    def _noticed(self, notice: Notice, frame: bytes, conn: str) -> None:
+        """Count what the numbers said, which is in the segment already, and hear out a refusal."""
+        counted = self._counted
+        if notice.kind is not None:
+            counted.gaps += notice.kind == "gap"
+            counted.missing += notice.missing
+            counted.repeats += notice.kind == "repeat"
+            counted.restarts += notice.kind == "restart"
+            log.warning(
+                "%s: %s, number %d where %d was due",
+                conn,
+                notice.kind,
+                notice.seen,
+                notice.expected,
+            )
+        if notice.attend and frame.startswith(_ERROR_FRAME):
+            self._refused(frame, conn)
+
     def _refused(self, frame: bytes, conn: str) -> None:
-        self.stats.refusals += 1
+        self._counted.refusals += 1
         message = frame.decode("utf-8", errors="replace")[:1000]
         log.warning("%s refused: %s", self._settings.url, message)
         self._event("refused", conn, message=message)

@@ -52,6 +52,11 @@ class IngestionStats:
         return sum(collector.frames for collector in self.collectors)
 
     @property
+    def missing(self) -> int:
+        """Frames that the venue numbered and that never came."""
+        return sum(collector.missing for collector in self.collectors)
+
+    @property
     def connected(self) -> int:
         """Connections that stand at this moment."""
         return sum(collector.connected for collector in self.collectors)

@@ -16,7 +16,7 @@ import asyncio
 import functools
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from fluxforge._native import Recovered, SegmentWriter, WriterStats
+from fluxforge._native import Intake, Recovered, SegmentWriter, WriterStats
 from fluxforge.errors import ConfigError, QueueFullError, SegmentError, SegmentWriteError
 from fluxforge.storage.base import StorageBackend
 
@@ -34,6 +34,7 @@ __all__ = ["DurableMark", "LogWriter"]
 _log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+_LONGEST_CONN = 64  # bytes of a connection's name, queued with each of its frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,18 @@ class LogWriter:
             self._refused_bytes = len(frame) + len(conn)
             raise
 
+    def intake(self, conn: str, *, attend: Sequence[str] = ()) -> Intake:
+        """Return what appends one connection's frames, and looks at each while it passes.
+
+        Its ``append(frame, capture_ns)`` raises as this class's ``append`` does. Where the numbers
+        of a connection do not go up by one, that is an event right behind the frame.
+
+        Args:
+            conn: The connection, as for ``append``.
+            attend: Channels, as on the wire, whose frames the caller wants to be told of.
+        """
+        return Intake(self._native, conn, attend=attend)
+
     def append_event(
         self, kind: str, *, capture_ns: int, conn: str | None = None, **fields: Any
     ) -> int:
@@ -218,14 +231,18 @@ class LogWriter:
         self._settle()
         await future
 
-    async def drain(self) -> None:
+    async def drain(self, frame_bytes: int = 0) -> None:
         """Return once the frame that ``append`` refused last would be taken.
+
+        Args:
+            frame_bytes: The size of a frame that an intake refused.
 
         Raises:
             SegmentWriteError: The writer stopped for good.
         """
         self._native.raise_error()
-        needed, self._refused_bytes = max(self._refused_bytes, 1), 0
+        frame_bytes += _LONGEST_CONN if frame_bytes else 0
+        needed, self._refused_bytes = max(self._refused_bytes, frame_bytes, 1), 0
         if self._has_room(needed):
             return
         future = self._watch()

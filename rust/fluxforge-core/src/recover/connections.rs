@@ -17,20 +17,25 @@ pub(crate) type Changes = BTreeMap<String, Option<i64>>;
 /// Says whether an event of ours leaves its connection open (`Some(true)`), closes it, or tells
 /// about its past only (`None`).
 pub(crate) fn leaves_open(event: &[u8]) -> Option<bool> {
-    let kind = serde_json::from_slice::<Kind<'_>>(event)
-        .ok()
-        .map(|event| event.kind);
-    match kind.as_deref() {
-        Some("disconnected" | "gap") => Some(false),
-        Some("dropped") => None,
+    let event = serde_json::from_slice::<Event<'_>>(event).ok();
+    let kind = event.as_ref().map(|event| event.kind.as_ref());
+    let reason = event
+        .as_ref()
+        .and_then(|event| event.reason.as_ref()?.as_str());
+    match (kind, reason) {
+        // Noticed by the numbers of what came after it.
+        (Some("gap"), Some("sequence")) => Some(true),
+        (Some("disconnected" | "gap"), _) => Some(false),
+        (Some("dropped"), _) => None,
         _ => Some(true),
     }
 }
 
 #[derive(Deserialize)]
-struct Kind<'a> {
+struct Event<'a> {
     #[serde(borrow)]
     kind: std::borrow::Cow<'a, str>,
+    reason: Option<serde_json::Value>,
 }
 
 impl OpenConnections {

@@ -105,6 +105,22 @@ fn a_connection_that_said_goodbye_leaves_no_gap() {
 }
 
 #[test]
+fn a_gap_that_its_numbers_tell_of_leaves_the_connection_open() {
+    let vfs = disk();
+    let mut noticed = Vec::new();
+    let gap = br#"{"kind":"gap","reason":"sequence","expected":1,"seen":3,"missing":2}"#;
+    push_event(&mut noticed, 9, Some("c1"), gap);
+    let builder = Builder::new(1, 1, None).group(&["1"]).lines(&noticed);
+    builder.put(&vfs);
+    recover(&vfs, &place()).unwrap();
+    assert_eq!(
+        published(&vfs, NAME).1,
+        ["gap", "gap"],
+        "its end is another"
+    );
+}
+
+#[test]
 fn a_corrupt_group_goes_to_quarantine_and_its_neighbours_stay() {
     let vfs = disk();
     let mut builder = Builder::new(1, 1, None)
