@@ -40,10 +40,11 @@ def make_collector(url, writer, **changes):
     settings = {"url": url, "max_message_bytes": 64 << 20, "idle_seconds": 30.0} | changes
     return Collector(
         PLAN,
-        settings=ConnectionSettings(message_interval=0.01, **settings),
+        settings=ConnectionSettings(**settings),
         writer=writer,
         run_id="run",
         connect_pace=Pace(0.01),
+        message_pace=Pace(0.01),
         backoff=Backoff(first=0.02, cap=0.1, rng=Random(1)),
     )
 

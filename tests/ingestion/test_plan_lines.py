@@ -22,7 +22,7 @@ def config(shard=None, **coinbase) -> FluxForgeConfig:
 def test_it_names_sockets_what_a_gap_taints_and_what_to_expect():
     lines = list(plan_lines(config(), events_per_second=10))
     assert lines[0] == "2 sockets to wss://advanced-trade-ws.coinbase.com"
-    assert "8 messages, at most 8 a second on each" in lines[1]
+    assert "8 messages, at most 8 a second over all" in lines[1]
     assert sum(line.startswith("  a gap taints 10 products: P0-USD") for line in lines) == 1
     assert "  a gap taints 2 products: P10-USD, P11-USD" in lines
     # 12 products: 10 level2 frames a second each, and a trade and a ticker for each fourth.

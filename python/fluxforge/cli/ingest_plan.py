@@ -28,7 +28,8 @@ def plan_lines(config: FluxForgeConfig, *, events_per_second: float) -> Iterator
     yield f"{_many(len(plans), 'socket')} to {config.coinbase.ws_url}{shard}"
     yield (
         f"opened at most {connection.connects_per_second:g} a second, then "
-        f"{_many(messages, 'message')}, at most {connection.messages_per_second:g} a second on each"
+        f"{_many(messages, 'message')}, "
+        f"at most {connection.messages_per_second:g} a second over all"
     )
     for plan in plans:
         yield ""

@@ -27,3 +27,9 @@ class CoinbaseConfig(Section):
     level2_batch_size: int = Field(
         10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
     )
+    resync_timeout: float = Field(
+        30, gt=0, description="after a gap, books are whole again within, or reconnect, s"
+    )
+    resync_interval: float = Field(
+        10, gt=0, description="a connection's books are asked for anew at most this often, s"
+    )

@@ -4,7 +4,7 @@ Nothing is decoded, answered or sorted out on the way in: acks, errors and heart
 like any other. What happens to the connection itself becomes events in the same segment, so the
 record says where frames may be missing:
 
-    connected → subscribing → (refused | gap | repeat | restart)* → disconnected
+    connected → subscribing → (refused | gap | repeat | restart | resync)* → disconnected
 
 On a stop the client sends Close and goes on receiving until the server's Close, so what was
 already on its way is kept.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -27,8 +28,9 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from fluxforge._native import Intake, Notice
 from fluxforge.errors import ConfigError, QueueFullError, SegmentWriteError
-from fluxforge.ingestion.collectors.connection_plan import ConnectionPlan
+from fluxforge.ingestion.collectors.connection_plan import ConnectionPlan, Subscription
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
+from fluxforge.ingestion.collectors.resync import Resync
 from fluxforge.ingestion.collectors.stats import CollectorStats
 from fluxforge.ingestion.writers import LogWriter
 
@@ -49,7 +51,10 @@ class ConnectionSettings:
         idle_seconds: A connection without any frame for this long is given up.
         healthy_seconds: A connection that lasted this long resets the backoff.
         open_timeout: How long a handshake may take, in seconds.
-        message_interval: Seconds between two messages of ours on a connection.
+        book_channel: The channel whose books a gap makes suspect, as one subscribes to it.
+        book_wire_channel: The same on the wire.
+        resync_timeout: Seconds in which a resync brings all its snapshots.
+        resync_interval: Seconds from one resync of a connection to the next at least.
     """
 
     url: str
@@ -57,7 +62,10 @@ class ConnectionSettings:
     idle_seconds: float
     healthy_seconds: float = 10.0
     open_timeout: float = 10.0
-    message_interval: float = 0.125
+    book_channel: str = "level2"
+    book_wire_channel: str = "l2_data"
+    resync_timeout: float = 30.0
+    resync_interval: float = 10.0
 
 
 class Collector:
@@ -69,6 +77,7 @@ class Collector:
         writer: Where frames and events go.
         run_id: Unique for this run; part of each connection's name.
         connect_pace: Shared by all collectors: how often a socket may be opened.
+        message_pace: Shared by all collectors: how often one may speak.
         backoff: Delays between attempts.
         clock_ns: Wall clock, nanoseconds since the epoch.
     """
@@ -81,6 +90,7 @@ class Collector:
         writer: LogWriter,
         run_id: str,
         connect_pace: Pace,
+        message_pace: Pace,
         backoff: Backoff | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -89,12 +99,15 @@ class Collector:
         self._writer = writer
         self._run_id = run_id
         self._connect_pace = connect_pace
+        self._message_pace = message_pace
         self._backoff = backoff or Backoff()
         self._clock_ns = clock_ns
         self._attempt = 0
         self._waiting_for_disk = False
         self._heard_out = False
         self._intake: Intake | None = None
+        self._resync: Resync | None = None
+        self._breaks_told_at = -math.inf
         self._counted = CollectorStats()
 
     @property
@@ -158,6 +171,7 @@ class Collector:
         ) as socket:
             connected_at = asyncio.get_running_loop().time()
             self._intake = self._writer.intake(conn)
+            self._resync = self._new_resync(self._intake)
             self._counted.connects += 1
             self._counted.connected = True
             self._event(
@@ -173,13 +187,14 @@ class Collector:
                         tasks.create_task(self._subscribe(socket, conn)),
                         tasks.create_task(self._give_up_when_idle(socket)),
                         tasks.create_task(_close_on(stop, socket)),
+                        tasks.create_task(self._keep_books_whole(socket, conn)),
                     ]
                     await self._receive(socket, self._intake, conn, stop)
                     for task in beside:
                         task.cancel()
             finally:
                 self._counted = replace(self.stats, connected=False)
-                self._intake = None
+                self._intake = self._resync = None
                 # Who stops and hears the venue out has lost nothing that was sent before.
                 cause = {"cause": "stop"} if stop.is_set() and self._heard_out else {}
                 reason = self._counted.last_error or "cancelled"
@@ -244,6 +259,7 @@ class Collector:
         """Send one message per channel. The answers are frames like any other."""
         with suppress(ConnectionClosed):  # the receiver reports it
             for subscription in self._plan.subscriptions:
+                await self._message_pace.wait()
                 await socket.send(subscription.message())
                 self._event(
                     "subscribing",
@@ -251,7 +267,40 @@ class Collector:
                     channel=subscription.channel,
                     product_ids=subscription.product_ids,
                 )
-                await asyncio.sleep(self._settings.message_interval)
+
+    def _new_resync(self, intake: Intake) -> Resync | None:
+        """What to do about gaps of a connection, if it has books."""
+        settings = self._settings
+        if not (products := self._plan.products_of(settings.book_channel)):
+            return None
+        return Resync(
+            Subscription(settings.book_channel, products),
+            intake=intake,
+            wire_channel=settings.book_wire_channel,
+            timeout=settings.resync_timeout,
+            interval=settings.resync_interval,
+        )
+
+    async def _keep_books_whole(self, socket: ClientConnection, conn: str) -> None:
+        """Ask for books anew after each gap, and give the connection up where that fails."""
+        resync = self._resync
+        if resync is None:
+            return
+
+        async def send(message: str) -> None:
+            await self._message_pace.wait()
+            await socket.send(message)
+
+        def tell(step: str) -> None:
+            self._counted.resyncs += 1
+            channel = self._settings.book_channel
+            products = self._plan.products_of(channel)
+            self._event("resync", conn, channel=channel, product_ids=products, step=step)
+            log.warning("%s: books of %d products: %s", conn, len(products), step)
+
+        with suppress(ConnectionClosed):  # the receiver reports it
+            await resync.run(send, tell, lambda: self._waiting_for_disk)
+            await socket.close(reason="a resync brought no snapshots")
 
     async def _give_up_when_idle(self, socket: ClientConnection) -> None:
         """Close a connection that has gone silent: heartbeats should come each second."""
@@ -272,15 +321,21 @@ class Collector:
             counted.missing += notice.missing
             counted.repeats += notice.kind == "repeat"
             counted.restarts += notice.kind == "restart"
-            log.warning(
-                "%s: %s, number %d where %d was due",
-                conn,
-                notice.kind,
-                notice.seen,
-                notice.expected,
-            )
+            self._tell_break(notice, conn)
+            if notice.kind == "gap" and self._resync is not None:
+                self._resync.suspect()
+        if notice.arrived and self._resync is not None:
+            self._resync.arrived()
         if notice.attend and frame.startswith(_ERROR_FRAME):
             self._refused(frame, conn)
+
+    def _tell_break(self, notice: Notice, conn: str) -> None:
+        """Log it; of many in a row, one a second. Each is in the segment."""
+        now = asyncio.get_running_loop().time()
+        if now - self._breaks_told_at >= 1:
+            self._breaks_told_at = now
+            was = notice.kind, notice.seen, notice.expected
+            log.warning("%s: a %s, number %d where %d was due", conn, *was)
 
     def _refused(self, frame: bytes, conn: str) -> None:
         self._counted.refusals += 1

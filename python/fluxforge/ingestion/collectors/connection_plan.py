@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -26,9 +26,9 @@ class Subscription:
     channel: str
     product_ids: tuple[str, ...]
 
-    def message(self) -> str:
+    def message(self, kind: Literal["subscribe", "unsubscribe"] = "subscribe") -> str:
         """Return the message to send."""
-        message: dict[str, Any] = {"type": "subscribe", "channel": self.channel}
+        message: dict[str, Any] = {"type": kind, "channel": self.channel}
         if self.product_ids:
             message["product_ids"] = self.product_ids
         return orjson.dumps(message).decode()

@@ -18,6 +18,7 @@ class CollectorStats:
         missing: How many numbers that were.
         repeats: Frames whose number had come before.
         restarts: Times that a connection began to count anew.
+        resyncs: Times that books were asked for anew.
         refusals: Error frames received.
         last_error: Why it was last disconnected or could not connect.
     """
@@ -30,5 +31,6 @@ class CollectorStats:
     missing: int = 0
     repeats: int = 0
     restarts: int = 0
+    resyncs: int = 0
     refusals: int = 0
     last_error: str | None = None

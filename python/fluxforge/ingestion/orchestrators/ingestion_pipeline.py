@@ -28,7 +28,7 @@ from fluxforge.storage.factory import create_storage_backend, get_ingestion_path
 
 log = logging.getLogger(__name__)
 
-_JITTER = 0.25  # of the time between two connects
+_JITTER = 0.25  # of the time between two connects, and between two messages
 _DISK_SECONDS = 1.0  # between two looks at whether the writer waits for room
 
 
@@ -152,13 +152,24 @@ class IngestionPipeline:
             url=self._config.coinbase.ws_url,
             max_message_bytes=connection.max_message_bytes,
             idle_seconds=connection.idle_seconds,
-            message_interval=1 / connection.messages_per_second,
+            book_channel=connection.level2_channel,
+            book_wire_channel=connection.wire_channel(connection.level2_channel),
+            resync_timeout=self._config.coinbase.resync_timeout,
+            resync_interval=self._config.coinbase.resync_interval,
         )
-        # Shared by all sockets: a venue counts connects by address.
-        pace = Pace(1 / connection.connects_per_second, jitter=_JITTER)
+        # Shared by all sockets: a venue counts connects and messages by address.
+        connects = Pace(1 / connection.connects_per_second, jitter=_JITTER)
+        messages = Pace(1 / connection.messages_per_second, jitter=_JITTER)
         run_id = secrets.token_hex(4)
         return [
-            Collector(socket, settings=settings, writer=writer, run_id=run_id, connect_pace=pace)
+            Collector(
+                socket,
+                settings=settings,
+                writer=writer,
+                run_id=run_id,
+                connect_pace=connects,
+                message_pace=messages,
+            )
             for socket in plan
         ]
 
