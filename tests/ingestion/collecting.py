@@ -16,6 +16,7 @@ from fluxforge.ingestion.collectors import (
     ConnectionSettings,
     Pace,
     Subscription,
+    Timeouts,
 )
 from fluxforge.ingestion.writers import LogWriter
 from fluxforge.storage import LocalStorage
@@ -23,6 +24,9 @@ from fluxforge.storage import LocalStorage
 PLAN = ConnectionPlan(
     0, (Subscription("heartbeats", ()), Subscription("level2", ("BTC-USD", "ETH-USD")))
 )
+
+
+PATIENT = Timeouts(silence=60.0, heartbeats=60.0)
 
 
 def make_writer(root: Path, **settings) -> LogWriter:
@@ -37,7 +41,7 @@ def make_writer(root: Path, **settings) -> LogWriter:
 
 
 def make_collector(url, writer, **changes):
-    settings = {"url": url, "max_message_bytes": 64 << 20, "idle_seconds": 30.0} | changes
+    settings = {"url": url, "max_message_bytes": 64 << 20, "timeouts": PATIENT} | changes
     return Collector(
         PLAN,
         settings=ConnectionSettings(**settings),

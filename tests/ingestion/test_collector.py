@@ -121,12 +121,6 @@ def test_a_refusal_is_a_frame_an_event_and_a_number(tmp_path):
     assert "too many L2 streams" in events(tmp_path, "refused")[0]["message"]
 
 
-def test_a_silent_connection_is_given_up(tmp_path):
-    with venue(['{"n":1}']) as here:
-        collect(tmp_path, here.url, lambda c: c.stats.connects >= 2, idle_seconds=0.2)
-    assert "idle" in events(tmp_path, "disconnected")[0]["reason"]
-
-
 def test_each_connection_has_a_name_of_its_own(tmp_path):
     with venue(['{"n":1}'], close_after=True) as here:
         collect(tmp_path, here.url, lambda c: c.stats.connects >= 3)

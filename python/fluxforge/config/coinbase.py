@@ -27,6 +27,15 @@ class CoinbaseConfig(Section):
     level2_batch_size: int = Field(
         10, ge=1, le=30, description="level2 products per connection; Coinbase refuses over 30"
     )
+    silence_timeout: float = Field(
+        15, gt=0, description="no frame at all for so long: the connection is made anew, s"
+    )
+    heartbeat_timeout: float = Field(
+        10, gt=0, description="no heartbeat for so long: asked for anew, then reconnected, s"
+    )
+    channel_timeout: float = Field(
+        300, gt=0, description="a channel that came before is silent: asked for anew, s"
+    )
     resync_timeout: float = Field(
         30, gt=0, description="after a gap, books are whole again within, or reconnect, s"
     )

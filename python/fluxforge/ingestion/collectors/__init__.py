@@ -10,6 +10,7 @@ from fluxforge.ingestion.collectors.connection_plan import (
     take_shard,
 )
 from fluxforge.ingestion.collectors.expectation import ExpectedLoad, expect
+from fluxforge.ingestion.collectors.liveness import Timeouts
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
 from fluxforge.ingestion.collectors.stats import CollectorStats
 
@@ -22,6 +23,7 @@ __all__ = [
     "ExpectedLoad",
     "Pace",
     "Subscription",
+    "Timeouts",
     "expect",
     "plan_connections",
     "take_shard",

@@ -4,7 +4,7 @@ Nothing is decoded, answered or sorted out on the way in: acks, errors and heart
 like any other. What happens to the connection itself becomes events in the same segment, so the
 record says where frames may be missing:
 
-    connected → subscribing → (refused | gap | repeat | restart | resync)* → disconnected
+    connected → subscribing → (refused | gap | repeat | restart | resync | stalled)* → disconnected
 
 On a stop the client sends Close and goes on receiving until the server's Close, so what was
 already on its way is kept.
@@ -29,6 +29,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from fluxforge._native import Intake, Notice
 from fluxforge.errors import ConfigError, QueueFullError, SegmentWriteError
 from fluxforge.ingestion.collectors.connection_plan import ConnectionPlan, Subscription
+from fluxforge.ingestion.collectors.liveness import Liveness, Stall, Timeouts
 from fluxforge.ingestion.collectors.pacing import Backoff, Pace
 from fluxforge.ingestion.collectors.resync import Resync
 from fluxforge.ingestion.collectors.stats import CollectorStats
@@ -48,22 +49,26 @@ class ConnectionSettings:
     Attributes:
         url: Where to connect.
         max_message_bytes: Largest frame to accept.
-        idle_seconds: A connection without any frame for this long is given up.
+        timeouts: How long a connection may be silent, and in which way.
         healthy_seconds: A connection that lasted this long resets the backoff.
         open_timeout: How long a handshake may take, in seconds.
+        heartbeat_channel: The channel that speaks each second.
         book_channel: The channel whose books a gap makes suspect, as one subscribes to it.
         book_wire_channel: The same on the wire.
+        watch_interval: Seconds between two looks at whether a connection lives.
         resync_timeout: Seconds in which a resync brings all its snapshots.
         resync_interval: Seconds from one resync of a connection to the next at least.
     """
 
     url: str
     max_message_bytes: int
-    idle_seconds: float
+    timeouts: Timeouts
     healthy_seconds: float = 10.0
     open_timeout: float = 10.0
+    heartbeat_channel: str = "heartbeats"
     book_channel: str = "level2"
     book_wire_channel: str = "l2_data"
+    watch_interval: float = 0.5
     resync_timeout: float = 30.0
     resync_interval: float = 10.0
 
@@ -105,6 +110,7 @@ class Collector:
         self._attempt = 0
         self._waiting_for_disk = False
         self._heard_out = False
+        self._silent = False
         self._intake: Intake | None = None
         self._resync: Resync | None = None
         self._breaks_told_at = -math.inf
@@ -157,7 +163,7 @@ class Collector:
     async def _session(self, stop: asyncio.Event) -> None:
         """One connection from its handshake to its end."""
         self._attempt += 1
-        self._heard_out = False
+        self._heard_out = self._silent = False
         conn = f"{self._run_id}-{self._plan.index}-{self._attempt}"
         async with connect(
             self._settings.url,
@@ -185,7 +191,7 @@ class Collector:
                 async with asyncio.TaskGroup() as tasks:
                     beside = [
                         tasks.create_task(self._subscribe(socket, conn)),
-                        tasks.create_task(self._give_up_when_idle(socket)),
+                        tasks.create_task(self._watch(socket, self._intake, conn)),
                         tasks.create_task(_close_on(stop, socket)),
                         tasks.create_task(self._keep_books_whole(socket, conn)),
                     ]
@@ -226,7 +232,8 @@ class Collector:
                 if notice is not None:
                     self._noticed(notice, frame, conn)
         except ConnectionClosed as closed:
-            self._counted.last_error = _describe(closed)
+            if not self._silent:
+                self._counted.last_error = _describe(closed)
             self._heard_out = closed.sent is not None and closed.rcvd is not None
 
     async def _append_when_there_is_room(
@@ -302,16 +309,50 @@ class Collector:
             await resync.run(send, tell, lambda: self._waiting_for_disk)
             await socket.close(reason="a resync brought no snapshots")
 
-    async def _give_up_when_idle(self, socket: ClientConnection) -> None:
-        """Close a connection that has gone silent: heartbeats should come each second."""
-        frames = -1
-        while frames != self.stats.frames or self._waiting_for_disk:
-            frames = self.stats.frames
-            await asyncio.sleep(self._settings.idle_seconds)
-        log.warning(
-            "%s: nothing received for %.0f s", self._settings.url, self._settings.idle_seconds
+    async def _watch(self, socket: ClientConnection, intake: Intake, conn: str) -> None:
+        """Notice silence and do the smallest thing about it. Held back by the disk, time stands."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        books = settings.book_channel
+        liveness = Liveness(
+            settings.timeouts,
+            channels={
+                each.channel: settings.book_wire_channel if each.channel == books else each.channel
+                for each in self._plan.subscriptions
+            },
+            heartbeat_channel=settings.heartbeat_channel,
         )
-        await socket.close(reason="idle")
+        lived, before = 0.0, loop.time()
+        with suppress(ConnectionClosed):  # the receiver reports it
+            while True:
+                await asyncio.sleep(settings.watch_interval)
+                now = loop.time()
+                if not self._waiting_for_disk:
+                    lived += now - before
+                before = now
+                for stall in liveness.look(intake.frames, intake.channels, now=lived):
+                    self._stalled(stall, conn)
+                    if stall.step == "reconnect":
+                        self._silent = True
+                        self._counted.last_error = f"silent for too long: {stall.what}"
+                        # A host that died answers no Close either.
+                        socket.transport.abort()
+                        return
+                    await self._ask_anew(socket, stall.channel)
+
+    async def _ask_anew(self, socket: ClientConnection, channel: str | None) -> None:
+        for subscription in self._plan.subscriptions:
+            if subscription.channel == channel:
+                for kind in ("unsubscribe", "subscribe"):
+                    await self._message_pace.wait()
+                    await socket.send(subscription.message(kind))
+
+    def _stalled(self, stall: Stall, conn: str) -> None:
+        self._counted.stalls += 1
+        of = {} if stall.channel is None else {"channel": stall.channel}
+        seconds = round(stall.seconds, 3)
+        self._event("stalled", conn, what=stall.what, **of, seconds=seconds, step=stall.step)
+        silent = stall.channel or "everything"
+        log.warning("%s: %s is silent for %.1f s: %s", conn, silent, stall.seconds, stall.step)
 
     def _noticed(self, notice: Notice, frame: bytes, conn: str) -> None:
         """Count what the numbers said, which is in the segment already, and hear out a refusal."""

@@ -19,6 +19,7 @@ class CollectorStats:
         repeats: Frames whose number had come before.
         restarts: Times that a connection began to count anew.
         resyncs: Times that books were asked for anew.
+        stalls: Silences that lasted too long.
         refusals: Error frames received.
         last_error: Why it was last disconnected or could not connect.
     """
@@ -32,5 +33,6 @@ class CollectorStats:
     repeats: int = 0
     restarts: int = 0
     resyncs: int = 0
+    stalls: int = 0
     refusals: int = 0
     last_error: str | None = None

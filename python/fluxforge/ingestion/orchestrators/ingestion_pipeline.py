@@ -19,6 +19,7 @@ from fluxforge.ingestion.collectors import (
     ConnectionPlan,
     ConnectionSettings,
     Pace,
+    Timeouts,
 )
 from fluxforge.ingestion.orchestrators.planning import plan_ingestion
 from fluxforge.ingestion.shipping import Shipper, ShippingStats
@@ -151,7 +152,13 @@ class IngestionPipeline:
         settings = ConnectionSettings(
             url=self._config.coinbase.ws_url,
             max_message_bytes=connection.max_message_bytes,
-            idle_seconds=connection.idle_seconds,
+            timeouts=Timeouts(
+                silence=self._config.coinbase.silence_timeout,
+                heartbeats=self._config.coinbase.heartbeat_timeout,
+                channel=self._config.coinbase.channel_timeout,
+                answer=self._config.coinbase.resync_timeout,
+            ),
+            heartbeat_channel=connection.heartbeat_channel,
             book_channel=connection.level2_channel,
             book_wire_channel=connection.wire_channel(connection.level2_channel),
             resync_timeout=self._config.coinbase.resync_timeout,
