@@ -7,7 +7,9 @@ from pathlib import Path
 
 from probing import need, need_tools
 
-CALLS = "write,pwrite64,fsync,fdatasync,rename,renameat2,linkat,unlinkat,ftruncate,flock,close"
+CALLS = (
+    "pread64,write,pwrite64,fsync,fdatasync,rename,renameat2,linkat,unlinkat,ftruncate,flock,close"
+)
 
 
 def need_strace() -> None:

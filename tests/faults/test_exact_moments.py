@@ -146,6 +146,37 @@ def test_what_cannot_be_published_waits_in_active_for_the_next_start(
     verdict.recovered(tmp_path / "raw", life)
 
 
+# -- interrupted -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moments", ["1..2", "3", "4..9"])
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+def test_a_call_that_a_signal_interrupts_is_made_again(
+    call: str, moments: str, tmp_path: Path
+) -> None:
+    """The disk has refused nothing: no file is given up for it."""
+    fault = f"{call}:error=EINTR:when={moments}"
+    life = tampered(tmp_path, fault, files_only=call == "write")
+    assert tampered_calls(tmp_path) > 0
+    assert life.end["said"] == "closed", life.end
+    assert life.end["poisonings"] == 0
+    assert life.durable == life.sent
+    verdict.recovered(tmp_path / "raw", life)
+
+
+@pytest.mark.parametrize("call", ["pread64", "write", "pwrite64", "fdatasync", "flock"])
+def test_so_it_is_in_recovery(call: str, tmp_path: Path) -> None:
+    life = tampered(tmp_path, "write:signal=KILL:when=12", segment_max_mb=256, rotations=0)
+    fault = f"{call}:error=EINTR:when=1"
+    # The loader reads as well, and does not try again.
+    narrow = call == "pread64"
+    recovery = tampered(tmp_path, fault, files_only=narrow, first=1_000_000, recover_only=True)
+    assert tampered_calls(tmp_path, first=1_000_000) > 0
+    assert recovery.end["said"] == "closed", recovery.end
+    assert len(list((tmp_path / "raw/ready").iterdir())) == 1
+    verdict.recovered(tmp_path / "raw", life)
+
+
 # -- full ------------------------------------------------------------------------------------------
 
 

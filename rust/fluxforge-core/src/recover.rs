@@ -13,9 +13,14 @@
 //!   checkpoint does not prove cuts nothing.
 //! - Bytes *before* a valid group that no checkpoint proves are corruption: they go to
 //!   quarantine/, an event `corrupt` says so, and the rest is kept with new checkpoints.
+//! - So do the bytes after the last valid group if a whole seal is among them, which does not hold:
+//!   a writer seals when all before is proved and synced, in one write, and writes nothing after
+//!   it. A crash while it sealed leaves a part of that line, which is cut like any torn bytes. Not
+//!   to be told from that: a whole line whose first or last few bytes rotted; and a last group that
+//!   rotted where no seal follows, from one that was torn. These are cut too.
 //! - A connection that was not closed ends in an event `gap` that begins at its last record,
 //!   unless the header of the same writer's next segment here names it: then it went on or ended
-//!   there. A later segment that does not name it is a later life's.
+//!   there. A later segment that does not name it is a later life's, or its end was lost here.
 //! - A header that names no open connections and nothing else: removed. A segment without one valid group: quarantine/.
 //! - A segment's name over something else, because the first bytes rotted: quarantine/.
 //! - A newer format: an error, before anything is touched. Not a segment's name: left alone.

@@ -58,7 +58,8 @@
 //! One `fdatasync` makes a group and its checkpoint durable together. The only assumption about a
 //! disk is that a sector is old or new. After a crash a segment is therefore a valid prefix that
 //! ends at a checkpoint, then possibly a torn rest that nobody was told about. An invalid group
-//! *before* a valid one cannot come from a crash: it is corruption.
+//! *before* a valid one or before a seal cannot come from a crash: it is corruption. So are bytes
+//! after a seal, and a seal that is there from its beginning to its end and does not hold.
 //!
 //! What reaches the disk in which order is written at the top of [`crate::append`],
 //! [`crate::seal`] and [`crate::recover`].
@@ -103,3 +104,4 @@ pub(crate) use encode::event_kind;
 pub(crate) use error::is_no_space;
 pub(crate) use header::LONGEST_HEADER;
 pub(crate) use name::LONGEST_WRITER_ID;
+pub(crate) use sealing::BrokenSeal;

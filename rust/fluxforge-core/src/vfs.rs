@@ -50,7 +50,7 @@ pub trait Vfs: Debug + Send + Sync {
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
-/// One open file. Dropping it gives up its lock.
+/// One open file. Dropping it gives up its lock. No call ends because a signal interrupted it.
 #[expect(
     clippy::len_without_is_empty,
     reason = "nobody asks a segment whether it is empty"
@@ -100,8 +100,7 @@ pub(crate) fn read_range(file: &dyn VfsFile, from: u64, len: usize) -> io::Resul
     Ok(bytes)
 }
 
-/// Writes everything. An interrupted write goes on; a short one goes on too, and so meets the
-/// reason why it was short.
+/// Writes everything. A short write goes on, and so meets the reason why it was short.
 pub(crate) fn append_all(file: &mut dyn VfsFile, bytes: &[u8]) -> io::Result<()> {
     write_all(bytes, |_, rest| file.append(rest))
 }
@@ -122,7 +121,6 @@ fn write_all(
         match write(done, &bytes[done..]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => done += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Damage, Harm, LastCheckpoint, Verdict};
-use crate::segment::{Body, Checkpoint, Groups, Piece, Record, SealLine, Tally, event_kind};
+use crate::segment::{
+    Body, BrokenSeal, Checkpoint, Groups, Piece, Record, SealLine, Tally, event_kind,
+};
 
 /// What the groups have told so far.
 #[derive(Debug, Default)]
@@ -93,35 +95,27 @@ impl Found {
         }
     }
 
-    /// What follows the last checkpoint that holds. A crash leaves torn bytes there; but a seal is
-    /// written only after everything before it was proved.
+    /// What follows the last checkpoint that holds.
     fn tail(&mut self, bytes: &[u8]) {
-        let mut at = 0;
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let text = line.strip_suffix(b"\n").unwrap_or(line);
-            let Some(seal) = SealLine::read(text) else {
-                at += line.len();
-                continue;
-            };
-            let lost = seal.frames.saturating_sub(self.claimed_frames);
-            self.seal = Some(seal);
-            let (unproved, rest) = bytes.split_at(at);
-            let (line, after) = rest.split_at(line.len());
-            if !unproved.is_empty() {
-                self.harm(Harm::Corrupt, unproved, Some(lost));
-            }
-            if after.is_empty() && self.damage.is_empty() {
-                self.harm(Harm::Seal, line, None);
-            } else {
-                // Over damaged bytes no seal can hold: that is no damage of its own.
-                self.pass(line);
-            }
-            if !after.is_empty() {
-                self.harm(Harm::Trailing, after, None);
-            }
+        let Some(BrokenSeal { line, seal }) = BrokenSeal::find(bytes) else {
+            self.harm(Harm::Torn, bytes, None);
             return;
+        };
+        let (unproved, after) = (&bytes[..line.start], &bytes[line.end..]);
+        if !unproved.is_empty() {
+            let lost = (seal.as_ref()).map(|seal| seal.frames.saturating_sub(self.claimed_frames));
+            self.harm(Harm::Corrupt, unproved, lost);
         }
-        self.harm(Harm::Torn, bytes, None);
+        if after.is_empty() && self.damage.is_empty() {
+            self.harm(Harm::Seal, &bytes[line], None);
+        } else {
+            // Over damaged bytes no seal can hold: that is no damage of its own.
+            self.pass(&bytes[line]);
+        }
+        if !after.is_empty() {
+            self.harm(Harm::Trailing, after, None);
+        }
+        self.seal = seal;
     }
 
     /// The whole of a file whose line 1 makes no sense.

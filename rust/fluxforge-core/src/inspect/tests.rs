@@ -144,6 +144,23 @@ fn a_seal_that_does_not_fit_is_damage_and_so_is_what_follows_one() {
 }
 
 #[test]
+fn a_seal_that_cannot_be_read_is_damage_unless_a_crash_may_have_torn_it() {
+    let whole = three_groups().seal();
+    let mut rotten = three_groups().seal();
+    rotten.bytes[whole.starts[4] + 12] ^= 1;
+    let seen = inspect(&rotten.bytes, false);
+    assert_eq!(
+        (seen.verdict, harms(&seen)),
+        (Verdict::Damaged, vec![Harm::Seal])
+    );
+    let seen = inspect(&whole.bytes[..whole.bytes.len() - 1], false);
+    assert_eq!(
+        (seen.verdict, harms(&seen)),
+        (Verdict::Cut, vec![Harm::Torn])
+    );
+}
+
+#[test]
 fn a_header_that_was_never_proved_is_damage() {
     let mut segment = Builder::new(1, 1, None);
     let at = segment.starts[1] - 10;

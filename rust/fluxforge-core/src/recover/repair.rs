@@ -114,7 +114,7 @@ fn compose(
     let created_ns = parse_timestamp(header.created.as_bytes()).unwrap_or(0);
     closing.last_ns = (tally.span).map_or(created_ns, |(_, last)| last.max(created_ns));
     let sealed = match rest {
-        Rest::Seal(durability) => Some(durability),
+        Rest::Seal(seal) => Some(seal.durability),
         Rest::Torn(bytes) => {
             if !bytes.is_empty() {
                 closing.torn(end, &bytes)?;

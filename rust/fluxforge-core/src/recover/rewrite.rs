@@ -9,8 +9,8 @@ use super::{OpenConnections, name_of};
 use crate::append::active::{ActiveSegment, WriteFault};
 use crate::seal::SealedSegment;
 use crate::segment::{
-    Body, Checkpoint, Durability, GroupReader, Header, Opening, Piece, Record, SegmentError, Tally,
-    parse_timestamp,
+    Body, BrokenSeal, Checkpoint, Durability, GroupReader, Header, Opening, Piece, Record,
+    SealLine, SegmentError, Tally, parse_timestamp,
 };
 use crate::vfs::{Vfs, VfsFile};
 
@@ -97,7 +97,7 @@ fn try_rewrite(
                 lines, checkpoint, ..
             } => copy.group(lines, &checkpoint)?,
             Piece::Corrupt { offset, bytes } => copy.corrupt(offset, &bytes)?,
-            Piece::Seal(seal) => copy.sealed = Some(seal.durability),
+            Piece::Seal(seal) => copy.seal(&seal)?,
             Piece::Tail { offset, bytes } => copy.tail(offset, &bytes)?,
         }
     }
@@ -213,11 +213,49 @@ impl<'a> Copy<'a> {
             return Ok(());
         };
         match self.plan.cut {
-            None => self.closing.torn(offset, bytes),
+            None => match BrokenSeal::find(bytes) {
+                Some(broken) => self.rotten(offset, bytes, &broken, last.frames),
+                None => self.closing.torn(offset, bytes),
+            },
             Some(cut) if last.n < cut => self.corrupt(offset, bytes),
             // It was written again in the segment that goes on from there.
             Some(_) => Ok(()),
         }
+    }
+
+    /// A seal that holds; what it counts may have rotted all the same.
+    fn seal(&mut self, seal: &SealLine) -> Result<(), SegmentError> {
+        self.sealed = Some(seal.durability);
+        let counts_right = |fresh: &ActiveSegment| seal.counts(fresh.tally());
+        if self.closing.findings.is_damaged || self.fresh.as_ref().is_none_or(counts_right) {
+            return Ok(());
+        }
+        let mut line = Vec::new();
+        seal.push(&mut line);
+        let kept = self.closing.keep(seal.bytes, "corrupt", &line)?;
+        self.closing.corrupt(seal.bytes, line.len(), &kept, Some(0));
+        Ok(())
+    }
+
+    /// The end of a sealed segment, with a seal that does not hold.
+    fn rotten(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        BrokenSeal { line, seal }: &BrokenSeal,
+        proved: u64,
+    ) -> Result<(), SegmentError> {
+        if self.closing.findings.is_damaged && *line == (0..bytes.len()) {
+            // Over damaged bytes no seal can hold. It gets another.
+            return Ok(());
+        }
+        let kept = self.closing.keep(offset, "corrupt", bytes)?;
+        let lost = match seal {
+            Some(seal) => Some(seal.frames.saturating_sub(proved)),
+            None => (line.start == 0).then_some(0),
+        };
+        self.closing.corrupt(offset, bytes.len(), &kept, lost);
+        Ok(())
     }
 
     /// Says what there is to say, and lets the fresh file take the old one's place.
@@ -229,7 +267,10 @@ impl<'a> Copy<'a> {
         if let Some(checkpoint) = self.plan.cut {
             let old_len = old.len().map_err(SegmentError::io("look up", self.path))?;
             self.cut_at(checkpoint, old_len.saturating_sub(fresh.len()));
-        } else if self.plan.ends_connections && self.sealed.is_none() {
+        }
+        // Also where another segment goes on: it does not name a connection whose end was in groups
+        // that are lost here.
+        if self.plan.ends_connections && self.sealed.is_none() {
             self.closing.end_connections(self.open);
         }
         let Closing { lines, tally, .. } = &mut self.closing;

@@ -1,23 +1,29 @@
 //! Reads a file that is as its writer left it: one pass, on two threads where it is large.
 //!
-//! One thread reads and sums, and finds where the groups end. Another hashes what is proved and
-//! follows the records. Both leave most bytes alone: checkpoints are searched for, and of the
-//! records few are read ([`super::trail`]).
+//! One thread reads and hashes; another sums, finds where the groups end and follows the records.
+//! It leaves most bytes alone: checkpoints are searched for, and of the records few are read
+//! ([`super::trail`]).
 //!
 //! Whatever is not to the byte what a writer writes, torn bytes at the end aside, is none of this:
 //! the answer is `None`, and the file is copied.
 
-mod crew;
-mod walk;
+mod prove;
+mod read;
 
 use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::OpenConnections;
 use super::closing::CUT_INLINE;
-use crate::segment::{Checkpoint, Durability, Groups, Header, Piece, Tally, Uid, Xxh3};
+use crate::segment::{BrokenSeal, Checkpoint, Groups, Header, Piece, SealLine, Tally, Uid, Xxh3};
 use crate::vfs::{VfsFile, read_range};
-use crew::{Crew, Digested};
-use walk::{Walked, walk};
+use prove::{Proved, Prover, Walked};
+use read::{Block, Lines};
+
+/// Smaller files are done sooner than a thread is there.
+const LARGE: u64 = 8 << 20;
+/// How many blocks the reading may be ahead.
+const AHEAD: usize = 4;
 
 /// What is proved of a file, and how it ends.
 #[derive(Debug)]
@@ -42,7 +48,7 @@ pub(super) struct Survey {
 #[derive(Debug)]
 pub(super) enum Rest {
     /// The seal, which holds.
-    Seal(Durability),
+    Seal(SealLine),
     /// Torn bytes, or none.
     Torn(Vec<u8>),
 }
@@ -54,20 +60,34 @@ pub(super) fn survey(
     open: OpenConnections,
 ) -> io::Result<Option<Survey>> {
     let len = file.len()?;
-    let (walked, digested) = Crew::with(len, open, |crew| walk(file, header, crew))?;
-    let (Some(walked), Some(digested)) = (walked, digested) else {
+    let prover = Prover::new(header, open);
+    let found = if len < LARGE {
+        prove_here(file, prover)
+    } else {
+        prove_beside(file, prover)
+    };
+    let Some(Proved {
+        walked,
+        hash,
+        trail,
+    }) = found?
+    else {
         return Ok(None);
     };
-    let Some(rest) = rest(file, &header.uid, len, &walked, &digested.hash)? else {
+    let Some(rest) = rest(file, &header.uid, len, &walked, &hash)? else {
         return Ok(None);
     };
+    let (open, tally) = trail.finish();
+    if let Rest::Seal(seal) = &rest
+        && !seal.counts(&tally)
+    {
+        return Ok(None);
+    }
     let Walked {
         last,
         last_group,
         end,
     } = walked;
-    let Digested { hash, trail } = digested;
-    let (open, tally) = trail.finish();
     Ok(Some(Survey {
         last,
         last_group,
@@ -79,8 +99,59 @@ pub(super) fn survey(
     }))
 }
 
-/// Calls what follows the last checkpoint by its name; `None` if it is too much, or holds a group
-/// that is proved, with damage before it.
+/// Reads and proves by turns.
+fn prove_here(file: &dyn VfsFile, mut prover: Prover<'_>) -> io::Result<Option<Proved>> {
+    let mut lines = Lines::new(file);
+    let mut used = Vec::new();
+    while let Some(block) = lines.next_block(used.pop().unwrap_or_default())? {
+        if !prover.take(block, |block| used.push(block)) {
+            break;
+        }
+    }
+    Ok(prover.finish())
+}
+
+/// Reads here and proves beside it.
+fn prove_beside(file: &dyn VfsFile, mut prover: Prover<'_>) -> io::Result<Option<Proved>> {
+    let (give, take) = sync_channel::<Block>(AHEAD);
+    let (give_back, take_back) = channel();
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(move || {
+            for block in take {
+                // Once all is read nobody wants blocks back.
+                if !prover.take(block, |block| drop(give_back.send(block))) {
+                    break;
+                }
+            }
+            prover.finish()
+        });
+        let read = read_all(file, &give, &take_back);
+        // That was all: the other thread ends too.
+        drop(give);
+        let found = beside.join().unwrap_or_else(|panic| {
+            std::panic::resume_unwind(panic);
+        });
+        read.map(|()| found)
+    })
+}
+
+/// Reads to the end, or until nobody wants more.
+fn read_all(
+    file: &dyn VfsFile,
+    give: &SyncSender<Block>,
+    used: &Receiver<Block>,
+) -> io::Result<()> {
+    let mut lines = Lines::new(file);
+    while let Some(block) = lines.next_block(used.try_recv().unwrap_or_default())? {
+        if give.send(block).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Calls what follows the last checkpoint by its name; `None` if it is too much, or damaged: it
+/// holds a group that is proved, or a seal.
 fn rest(
     file: &dyn VfsFile,
     uid: &Uid,
@@ -99,8 +170,9 @@ fn rest(
     groups.push(&bytes);
     groups.end();
     Ok(match groups.next_piece() {
-        Some(Piece::Seal(seal)) => Some(Rest::Seal(seal.durability)),
-        None | Some(Piece::Tail { .. }) => Some(Rest::Torn(bytes)),
+        Some(Piece::Seal(seal)) => Some(Rest::Seal(seal)),
         Some(Piece::Group { .. } | Piece::Corrupt { .. }) => None,
+        Some(Piece::Tail { .. }) if BrokenSeal::find(&bytes).is_some() => None,
+        None | Some(Piece::Tail { .. }) => Some(Rest::Torn(bytes)),
     })
 }

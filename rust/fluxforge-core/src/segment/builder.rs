@@ -1,7 +1,8 @@
 //! Segments made by hand, group by group, for whoever tests a reader.
 
 use super::{
-    Body, Checkpoint, Continues, Durability, Header, Record, SealLine, Tally, Uid, Xxh3, push_frame,
+    Body, Checkpoint, Continues, Durability, Header, Record, SealLine, Tally, Uid, Xxh3,
+    push_frame, timestamp,
 };
 
 /// Builds a segment group by group and knows where each begins.
@@ -19,6 +20,9 @@ impl Builder {
         let uid = Uid::from_bytes([uid; 16]);
         let mut header = Header::new(name, uid, "test", None, 0, continues);
         header.durability = Some(Durability::Fsync);
+        if header.continues.is_some() {
+            header.open.insert("c1".to_owned(), timestamp(5));
+        }
         Self::begin(header)
     }
 

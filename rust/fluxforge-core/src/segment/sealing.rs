@@ -1,8 +1,13 @@
 //! The last line, and what it counts.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::time::timestamp;
+
+/// What a seal's line begins with.
+const START: &[u8] = b"{\"seal\":{";
 
 /// What a writer promises when it calls a record durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +96,14 @@ impl SealLine {
         }
     }
 
+    /// Says whether it counts so.
+    pub(crate) fn counts(&self, tally: &Tally) -> bool {
+        let time = |at: Option<i64>| at.map(timestamp);
+        let (first, last) = (tally.span.map(|span| span.0), tally.span.map(|span| span.1));
+        (self.frames, self.events) == (tally.frames, tally.events)
+            && (&self.first_ts, &self.last_ts) == (&time(first), &time(last))
+    }
+
     /// Appends the line with its line break.
     pub fn push(&self, out: &mut Vec<u8>) {
         serde_json::to_writer(&mut *out, &Line { seal: self }).expect("strings and numbers");
@@ -99,10 +112,48 @@ impl SealLine {
 
     /// Reads a line, without its line break; does not verify it.
     pub fn read(line: &[u8]) -> Option<Self> {
-        line.starts_with(b"{\"seal\":{").then(|| {
+        line.starts_with(START).then(|| {
             serde_json::from_slice::<Line<Self>>(line)
                 .ok()
                 .map(|line| line.seal)
         })?
+    }
+}
+
+/// A seal in bytes of which neither a checkpoint nor a seal proves anything.
+#[derive(Debug)]
+pub(crate) struct BrokenSeal {
+    /// Where its line stands in them.
+    pub(crate) line: Range<usize>,
+    /// What it says, if it can be read.
+    pub(crate) seal: Option<SealLine>,
+}
+
+impl BrokenSeal {
+    /// Finds one in what follows the last checkpoint that holds.
+    ///
+    /// Where there is one, no crash tore these bytes. A seal is written in one piece when all
+    /// before it is proved and synced, and nothing is written after it: a crash leaves a part of
+    /// its line, at its place. So bytes before a whole seal were proved once, bytes after one
+    /// belong to nobody, and a seal with beginning and end that does not hold has rotted, or what
+    /// it seals has.
+    ///
+    /// Damage of a seal's first or last few bytes looks as if a crash had torn it. A stale sector
+    /// with a seal of another file would be taken for damage: told once too often, nothing lost.
+    pub(crate) fn find(tail: &[u8]) -> Option<Self> {
+        let mut at = 0;
+        tail.split_inclusive(|&byte| byte == b'\n')
+            .find_map(|line| {
+                let begin = at;
+                at += line.len();
+                let text = line.strip_suffix(b"\n")?;
+                let seal = SealLine::read(text);
+                // Where one belongs it is known by its shape, elsewhere by what it says.
+                let has_shape = text.starts_with(START) && text.ends_with(b"}}");
+                (seal.is_some() || begin == 0 && has_shape).then_some(Self {
+                    line: begin..at,
+                    seal,
+                })
+            })
     }
 }

@@ -36,6 +36,17 @@ fn move_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
+/// Makes a call again that a signal interrupted: that says nothing about the disk, which may have
+/// refused nothing. What the disk does refuse has another errno, and is told once.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 impl Vfs for Disk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let file = OpenOptions::new()
@@ -116,20 +127,20 @@ impl Vfs for Disk {
 
 impl VfsFile for DiskFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        uninterrupted(|| self.0.write(bytes))
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         // Linux appends to a file that was opened for appending, whatever offset it is given.
         let flags = rustix::fs::fcntl_getfl(&self.0)?;
         rustix::fs::fcntl_setfl(&self.0, flags - OFlags::APPEND)?;
-        let written = self.0.write_at(bytes, offset);
+        let written = uninterrupted(|| self.0.write_at(bytes, offset));
         rustix::fs::fcntl_setfl(&self.0, flags)?;
         written
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(into, offset)
+        uninterrupted(|| self.0.read_at(into, offset))
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
@@ -137,6 +148,7 @@ impl VfsFile for DiskFile {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
+        // std's own calls, here and for the length, are made again where a signal interrupts them.
         self.0.sync_data()
     }
 
@@ -145,7 +157,8 @@ impl VfsFile for DiskFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+        let flock = || rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive);
+        match rustix::io::retry_on_intr(flock) {
             Ok(()) => Ok(true),
             Err(Errno::WOULDBLOCK) => Ok(false),
             Err(errno) => Err(errno.into()),
