@@ -43,11 +43,21 @@ def test_the_report_says_how_many_frames_never_came():
         (ShippingStats(shipped=3), ", 3 uploaded"),
         (
             ShippingStats(shipped=1, waiting=2, waiting_bytes=3 << 20, lag_seconds=90.4),
-            ", 1 uploaded, 2 (3.0 MiB) waiting for upload for up to 90 s",
+            ", 1 uploaded, 3.0 MiB not uploaded yet for up to 90 s (2 sealed segments)",
+        ),
+        (
+            ShippingStats(waiting_bytes=2048, lag_seconds=8.9, taken_over=1, adopted=2),
+            (
+                ", 0 uploaded, 2.0 KiB not uploaded yet for up to 9 s, 1 closed by other machines, "
+                "2 finished for other writers"
+            ),
         ),
         (
             ShippingStats(waiting=1, waiting_bytes=1 << 30, lag_seconds=7200, holding=True),
-            ", 0 uploaded, 1 (1.0 GiB) waiting for upload for up to 7,200 s, THE SPOOL IS FULL",
+            (
+                ", 0 uploaded, 1.0 GiB not uploaded yet for up to 7,200 s (1 sealed segments), "
+                "THE SPOOL IS FULL"
+            ),
         ),
     ],
 )

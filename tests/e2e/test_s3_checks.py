@@ -61,6 +61,7 @@ def desk(radosgw: S3Server, tmp_path_factory) -> Desk:
             "writer_id": "w1",
             "spool_dir": str(home / "spool"),
             "segment_max_seconds": 0.5,
+            "ship_interval": 0.1,
         },
     }
     (home / "config.yaml").write_text(yaml.safe_dump(config))
@@ -68,24 +69,28 @@ def desk(radosgw: S3Server, tmp_path_factory) -> Desk:
     with simulator("--products", "BTC-USD", journal=home / "journal.ndjson") as (url, exchange):
         with running("fluxforge-ingest", "--url", url, cwd=home) as ingest:
             wait_until(lambda: storage.list_files(READY), what=lambda: ingest.output)
-            open_segments = wait_until(lambda: list(spool.glob("*.ndjson")), what=lambda: "a spool")
             open_frames = wait_until(
                 lambda: [f for path in spool.glob("*.ndjson") for f in durable_frames(path)],
                 what=lambda: "durable frames",
             )
-            active, ready = storage.list_files(ACTIVE), storage.list_files(READY)
+            active = wait_until(lambda: storage.list_files(ACTIVE), what=lambda: "pieces")
+            ready = storage.list_files(READY)
             assert ingest.stop() == 0, ingest.output
         assert exchange.stop() == 0
     sealed = {key: storage.read_bytes(key) for key in storage.list_files(READY)}
     etl = run("fluxforge-etl", "--once", cwd=home)
-    names = [path.name for path in open_segments]
-    return Desk(home, storage, [*active, *names], open_frames, ready, sealed, etl)
+    return Desk(home, storage, active, open_frames, ready, sealed, etl)
 
 
 def test_ingestion_writes_to_s3_active(desk):
-    """Under S3's key on the local spool, where frames are durable before they travel."""
-    assert all(name.startswith("segment_") for name in desk.active), "S3 shows no half segment"
-    assert desk.open_segment
+    """In pieces, under names of their own: nobody takes one for a segment."""
+    assert desk.active
+    for key in desk.active:
+        assert re.fullmatch(
+            rf"{ACTIVE}/segment_\d{{8}}T\d\d_\d{{5}}_w1\.[0-9a-f]{{32}}\.(\d{{12}}|published)", key
+        )
+    assert desk.open_segment, "frames are durable on the spool before they travel"
+    assert desk.storage.list_files(ACTIVE) == [], "pieces go when the segment is in ready/"
 
 
 def test_segment_rotation_writes_to_s3_ready(desk):

@@ -206,7 +206,7 @@ def test_a_storage_that_is_away_is_told_once_and_when_it_is_back(moto, tmp_path,
                 (told,) = [
                     r.getMessage()
                     for r in caplog.records
-                    if r.name == "fluxforge.ingestion.shipping.shipper"
+                    if r.name == "fluxforge.ingestion.shipping.alarm"
                 ]
                 assert "2 sealed segments" in told
                 assert str(writer.ready_dir) in told

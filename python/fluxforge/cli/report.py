@@ -61,9 +61,15 @@ def describe(stats: IngestionStats | None) -> str:
 
 def _uploads(shipping: ShippingStats) -> str:
     line = f", {shipping.shipped} uploaded"
-    if shipping.waiting:
+    if shipping.waiting_bytes:
         line += (
-            f", {shipping.waiting} ({size(shipping.waiting_bytes)}) waiting for upload "
+            f", {size(shipping.waiting_bytes)} not uploaded yet "
             f"for up to {shipping.lag_seconds:,.0f} s"
         )
+        if shipping.waiting:
+            line += f" ({shipping.waiting} sealed segments)"
+    if shipping.taken_over:
+        line += f", {shipping.taken_over} closed by other machines"
+    if shipping.adopted:
+        line += f", {shipping.adopted} finished for other writers"
     return line + (", THE SPOOL IS FULL" if shipping.holding else "")

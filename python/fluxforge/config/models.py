@@ -7,6 +7,7 @@ nothing else: ``FluxForgeConfig.etl_output_storage()`` and its siblings fill in 
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -30,6 +31,7 @@ from fluxforge.errors import ConfigError
 _COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _WRITER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - below it a directory of the user's own
 _S3_SCHEME = re.compile(r"s3://?")  # a path type on the way (--data-dir) eats one slash
 
 
@@ -209,16 +211,54 @@ class IngestionConfig(Section):
         512, ge=0, description="capture waits while the disk has less than this free, MiB"
     )
     spool_max_mb: int = Field(
-        10240, ge=1, description="capture waits while more than this waits for upload, MiB"
+        10240, ge=1, description="capture waits while more than this is not uploaded, MiB"
     )
     spool_dir: str | None = Field(
-        None, description="where segments wait for upload; null: the user's state directory"
+        None,
+        description="where segments wait for upload; null: the user's state directory, or memory's",
     )
+    spool: Literal["disk", "memory"] = Field(
+        "disk", description="memory: spool_dir is a tmpfs, and durable means shipped"
+    )
+    ship_interval: float = Field(
+        10, ge=0, le=3600, description="the open segment goes up this often, s; 0: once sealed"
+    )
+    ship_bytes: int = Field(
+        8 << 20,
+        ge=1 << 16,
+        le=1 << 30,
+        description="or whenever it has grown by so much, bytes; the most that one piece holds",
+    )
+    adopt_after: float = Field(
+        300,
+        ge=0,
+        validate_default=True,
+        description="finish other writers' segments that stood still so long, s; 0: never",
+    )
+
+    @field_validator("adopt_after")
+    @classmethod
+    def _patient(cls, seconds: float, info: ValidationInfo) -> float:
+        interval = info.data.get("ship_interval", 0)
+        if 0 < seconds <= interval:
+            raise ValueError(
+                f"must be 0 or more than ship_interval ({interval:g}): others only move that often"
+            )
+        return seconds
+
+    @field_validator("ship_interval")
+    @classmethod
+    def _memory_is_shipped(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds == 0 and info.data.get("spool") == "memory":
+            raise ValueError("must not be 0 with ingestion.spool: memory: nothing would be durable")
+        return seconds
 
     def spool_path(self) -> Path:
         """Return the directory where segments wait for upload to a remote storage."""
         if self.spool_dir is not None:
             return Path(self.spool_dir).expanduser()
+        if self.spool == "memory":
+            return _MEMORY / f"fluxforge-{os.getuid()}" / "spool"
         return platformdirs.user_state_path("fluxforge", appauthor=False) / "spool"
 
 

@@ -110,9 +110,12 @@ class IngestionPipeline:
         except* FluxForgeError as group:
             raise _first(group) from None
         finally:
-            await writer.close()
-            if shipper is not None:
-                await asyncio.to_thread(shipper.ship_all)
+            try:
+                await writer.close()
+                if shipper is not None:
+                    await asyncio.to_thread(shipper.ship_all)
+            finally:
+                writer.end_shipping()
 
     def stats(self) -> IngestionStats | None:
         """Return the counters, or None before the writer is open."""
@@ -140,6 +143,7 @@ class IngestionPipeline:
             on_full=settings.on_full,
             min_free_mb=settings.min_free_mb,
             spool_dir=self._spool(),
+            awaits_shipping=settings.spool == "memory" and self._is_shipped(),
         )
 
     def _spool(self) -> Path:
@@ -180,18 +184,23 @@ class IngestionPipeline:
             for socket in plan
         ]
 
+    def _is_shipped(self) -> bool:
+        """Whether the writer's directories are a spool, and the storage is elsewhere."""
+        return self._storage.local_path("") is None
+
     def _build_shipper(self, writer: LogWriter) -> Shipper | None:
-        ready_path = get_ingestion_path(
-            self._storage_config, self._config.ingestion.source, "ready"
-        )
-        if self._storage.local_path(ready_path) is not None:
+        if not self._is_shipped():
             return None
+        settings = self._config.ingestion
         return Shipper(
             self._storage,
             writer=writer,
-            active_path=get_ingestion_path(self._storage_config, self._config.ingestion.source),
-            ready_path=ready_path,
-            max_bytes=self._config.ingestion.spool_max_mb << 20,
+            active_path=get_ingestion_path(self._storage_config, settings.source, "active"),
+            ready_path=get_ingestion_path(self._storage_config, settings.source, "ready"),
+            max_bytes=settings.spool_max_mb << 20,
+            ship_interval=settings.ship_interval,
+            ship_bytes=settings.ship_bytes,
+            adopt_after=settings.adopt_after,
         )
 
 

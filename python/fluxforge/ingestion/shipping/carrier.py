@@ -61,14 +61,14 @@ class Carrier:
         self._piece_bytes = piece_bytes
         self._in_pieces = in_pieces
         self._travels: dict[str, Travel] = {}
-        self._rotating: set[str] = set()
+        self._rotations: dict[str, threading.Thread] = {}
         self.shipped = 0
         self.taken_over = 0
 
     @property
     def is_rotating(self) -> bool:
         """Whether a segment that another machine closed is to be sealed here."""
-        return bool(self._rotating)
+        return bool(self._rotations)
 
     def arrived(self, name: str) -> int:
         """How many bytes of a segment are known to be in the storage."""
@@ -86,16 +86,16 @@ class Carrier:
             self._rotate(name)
         return not travel.closed
 
-    def carry_sealed(self, path: Path) -> bool:
-        """Bring a sealed segment there and remove it here; False if it has to wait for the next."""
+    def carry_sealed(self, path: Path) -> None:
+        """Bring a sealed segment there and remove it here, unless it has to wait for the next."""
         if self._in_pieces and not self._next_has_begun(path.name):
-            return False
+            return
         of = identify(path)
         if not self._spool.is_marked(of):
             self._publisher.publish(path, of)
             self._spool.remove(path)
             self._done(path, "shipped %s")
-            return True
+            return
         travel = self._travels.get(path.name) or self._begin(path)
         travel.ship(path, path.stat().st_size)
         if travel.closed:
@@ -108,7 +108,6 @@ class Carrier:
                 self._store.drop(pieces, keep=0)
             self._done(path, "shipped %s")
         self._spool.forget(of)
-        return True
 
     def _begin(self, path: Path) -> Travel:
         """Go on with a segment where an earlier life left it, or begin."""
@@ -158,16 +157,19 @@ class Carrier:
 
     def _rotate(self, name: str) -> None:
         """Have a growing segment sealed; in a thread, for a held writer would wait for us."""
-        if name in self._rotating:
+        before = self._rotations.get(name)
+        if name not in self._spool.growing() or (before is not None and before.is_alive()):
             return
-        self._rotating.add(name)
-        log.warning("another machine took this writer for dead and closed %s", name)
+        if before is None:
+            log.warning("another machine took this writer for dead and closed %s", name)
 
         def rotate() -> None:
             with suppress(FluxForgeError):  # a writer that stopped says so itself
                 self._writer.rotate_sync()
 
-        threading.Thread(target=rotate, name="fluxforge-shipping-rotate", daemon=True).start()
+        thread = threading.Thread(target=rotate, name="fluxforge-shipping-rotate", daemon=True)
+        self._rotations[name] = thread
+        thread.start()
 
     def _done(self, path: Path, said: str) -> None:
         self.shipped += 1
@@ -176,4 +178,4 @@ class Carrier:
 
     def _forget(self, name: str) -> None:
         self._travels.pop(name, None)
-        self._rotating.discard(name)
+        self._rotations.pop(name, None)

@@ -18,6 +18,8 @@ from contextlib import suppress
 
 from fluxforge.errors import StorageAccessError, StorageError
 from fluxforge.ingestion.shipping.adoption import Adopter
+from fluxforge.ingestion.shipping.alarm import Alarm
+from fluxforge.ingestion.shipping.backlog import Backlog, Waiting
 from fluxforge.ingestion.shipping.carrier import Carrier
 from fluxforge.ingestion.shipping.pieces import PieceStore
 from fluxforge.ingestion.shipping.publishing import Publisher
@@ -28,8 +30,8 @@ from fluxforge.storage.base import StorageBackend
 
 log = logging.getLogger(__name__)
 
-_REMIND_SECONDS = 60.0
 _LOOKS_PER_LEASE = 2
+_INTERVALS_OF_PATIENCE = 3
 
 
 class Shipper:
@@ -73,7 +75,6 @@ class Shipper:
         self._interval = min(interval, ship_interval or interval)
         self._ship_interval = ship_interval
         self._ship_bytes = ship_bytes
-        self._now = now
         self._monotonic = monotonic
         self._spool = Spool(
             active=writer.active_dir, ready=writer.ready_dir, writer_id=writer.writer_id
@@ -88,20 +89,29 @@ class Shipper:
             piece_bytes=ship_bytes,
             in_pieces=ship_interval > 0,
         )
+        self._backlog = Backlog(
+            self._spool,
+            writer=writer,
+            carrier=self._carrier,
+            in_pieces=ship_interval > 0,
+            now=now,
+            monotonic=monotonic,
+        )
+        self._alarm = Alarm(
+            self._spool.ready,
+            patience=_INTERVALS_OF_PATIENCE * ship_interval,
+            monotonic=monotonic,
+        )
         self._adopt_after = adopt_after
         self._adopter = Adopter(
             self._store,
             publisher,
             lease_seconds=adopt_after,
-            is_own=self._spool.is_marked,
+            is_own=self._spool.holds,
             monotonic=monotonic,
         )
         self._adopted = 0
         self._holding = False
-        self._error: str | None = None
-        self._told_at = float("-inf")
-        # Everything that was durable then is in the storage.
-        self._complete_at = monotonic()
         self._sent_at = float("-inf")
 
     # -- running ------------------------------------------------------------------------------
@@ -126,7 +136,7 @@ class Shipper:
 
     async def _watch_spool(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self.hold_or_release()
+            self._alarm.look(self.hold_or_release())
             await _pause(stop, self._interval)
 
     async def _watch_others(self, stop: asyncio.Event) -> None:
@@ -142,7 +152,7 @@ class Shipper:
         try:
             self._storage.exists(self._storage.join_path(self._ready_path, "nothing"))
         except StorageError as error:
-            self._tell(error)
+            self._alarm.passed(error, self._backlog.look())
 
     # -- shipping -----------------------------------------------------------------------------
 
@@ -152,9 +162,8 @@ class Shipper:
         Raises:
             StorageError: The first failure; what was not shipped stays in the spool.
         """
-        started = self._monotonic()
-        is_due = started - self._sent_at >= self._ship_interval
-        self._ship(growing=is_due or self._growing_bytes() >= self._ship_bytes)
+        is_due = self._monotonic() - self._sent_at >= self._ship_interval
+        self._ship(growing=is_due or self._backlog.growing_bytes() >= self._ship_bytes)
 
     def ship_all(self) -> None:
         """Ship everything that is durable now; one failure does not stop the other segments.
@@ -162,105 +171,78 @@ class Shipper:
         Raises:
             StorageError: The first failure; what was not shipped stays in the spool.
         """
-        self._ship(growing=True)
+        taken_over = -1
+        while taken_over < self._carrier.taken_over:
+            # What follows where another machine closed a segment is one more.
+            taken_over = self._carrier.taken_over
+            self._ship(growing=True)
 
-    def _ship(self, *, growing: bool) -> None:  # noqa: C901  # one pass, read from top to bottom
+    def _ship(self, *, growing: bool) -> None:
         started, mark = self._monotonic(), self._writer.durable_mark()
-        if not self.stats().waiting_bytes:
-            self._complete_at = started
+        if not self._backlog.look().bytes:
+            self._backlog.was_complete(started)
+        failures = self._ship_sealed()
+        is_there = False
+        if self._ship_interval and mark.segment and growing and not _is_away(failures):
+            try:
+                is_there = self._carrier.carry_growing(mark.segment, mark.bytes)
+                self._sent_at = started
+            except StorageError as error:
+                failures.append(error)
+        self._alarm.passed(failures[0] if failures else None, self._backlog.look())
+        if failures:
+            raise failures[0]
+        if is_there and not self._spool.holds_older(mark.segment):
+            self._backlog.was_complete(started)
+            self._writer.confirm(mark.position)
+
+    def _ship_sealed(self) -> list[StorageError]:
         failures: list[StorageError] = []
-        is_complete = True
         for segment in self._spool.sealed():
             try:
-                is_complete &= self._carrier.carry_sealed(segment.path)
+                self._carrier.carry_sealed(segment.path)
             except StorageError as error:
                 if not segment.path.exists():
                     continue  # another writer of this spool was faster
                 failures.append(error)
                 if isinstance(error, StorageAccessError):
                     break  # it is the storage, not the segment
-        if self._ship_interval and mark.segment and growing and not _is_away(failures):
-            try:
-                is_complete &= self._carrier.carry_growing(mark.segment, mark.bytes)
-                self._sent_at = started
-            except StorageError as error:
-                failures.append(error)
-        self._tell(failures[0] if failures else None)
-        if failures:
-            raise failures[0]
-        if is_complete and growing and not self._is_left_before(mark.segment):
-            self._complete_at = started
-            if self._ship_interval:
-                self._writer.confirm(mark.position)
-
-    def _is_left_before(self, name: str) -> bool:
-        """Whether anything in the spool is older than a segment."""
-        names = [*self._spool.growing(), *(segment.path.name for segment in self._spool.sealed())]
-        return any(other < name for other in names)
+        return failures
 
     # -- looking ------------------------------------------------------------------------------
 
     def stats(self) -> ShippingStats:
         """Look into the spool and return what waits there."""
-        waiting = self._spool.sealed()
-        waiting_bytes = self._growing_bytes() if self._ship_interval else 0
-        for segment in waiting:
-            waiting_bytes += max(segment.bytes - self._carrier.arrived(segment.path.name), 0)
-        if self._ship_interval:
-            lag = self._monotonic() - self._complete_at if waiting_bytes else 0.0
-        else:
-            lag = max((self._now() - segment.modified for segment in waiting), default=0.0)
+        waiting = self._backlog.look()
         return ShippingStats(
             shipped=self._carrier.shipped,
-            waiting=len(waiting),
-            waiting_bytes=waiting_bytes,
-            lag_seconds=lag,
+            waiting=waiting.segments,
+            waiting_bytes=waiting.bytes,
+            lag_seconds=waiting.seconds,
             holding=self._holding,
-            error=self._error,
+            error=self._alarm.error,
             pieces=self._store.created,
             taken_over=self._carrier.taken_over,
             adopted=self._adopted,
         )
 
-    def _growing_bytes(self) -> int:
-        """Durable bytes of the open segment that have not arrived."""
-        mark = self._writer.durable_mark()
-        if mark.segment not in self._spool.growing():
-            return 0  # sealed: counted there
-        return max(mark.bytes - self._carrier.arrived(mark.segment), 0)
-
-    def hold_or_release(self) -> None:
-        """Hold the writer while more waits than the spool may hold."""
+    def hold_or_release(self) -> Waiting:
+        """Hold the writer while more waits than the spool may hold; return what waits."""
+        waiting = self._backlog.look()
         # One that is to be sealed because another machine closed it must not wait for its own end.
-        full = self.stats().waiting_bytes > self._max_bytes and not self._carrier.is_rotating
-        if full == self._holding:
-            return
-        self._holding = full
-        self._writer.hold(held=full)
-        if full:
-            log.warning(
-                "more waits for upload in %s than ingestion.spool_max_mb allows: capture waits "
-                "and holds the venue back; it goes on by itself when that has been uploaded",
-                self._spool.ready,
-            )
-        else:
-            log.info("there is room in the spool again; capture goes on")
-
-    def _tell(self, error: StorageError | None) -> None:
-        before, self._error = self._error, None if error is None else str(error)
-        if error is None:
-            if before is not None:
-                log.info("uploads go on; the spool is empty")
-        elif self._error != before or self._now() - self._told_at > _REMIND_SECONDS:
-            self._told_at = self._now()
-            stats = self.stats()
-            log.error(
-                "%s. Capture goes on: %d sealed segments (%d MiB) wait in %s",
-                str(error).removesuffix("."),
-                stats.waiting,
-                stats.waiting_bytes >> 20,
-                self._spool.ready,
-            )
+        full = waiting.bytes > self._max_bytes and not self._carrier.is_rotating
+        if full != self._holding:
+            self._holding = full
+            self._writer.hold(held=full)
+            if full:
+                log.warning(
+                    "more waits for upload in %s than ingestion.spool_max_mb allows: capture waits "
+                    "and holds the venue back; it goes on by itself when that has been uploaded",
+                    self._spool.ready,
+                )
+            else:
+                log.info("there is room in the spool again; capture goes on")
+        return waiting
 
 
 def _is_away(failures: list[StorageError]) -> bool:

@@ -64,6 +64,21 @@ class Spool:
         candidates = (self._active / name, self.ready / name)
         return next((path for path in candidates if path.exists()), None)
 
+    def holds_older(self, name: str) -> bool:
+        """Whether anything of this writer is here that it recorded before a segment of its own.
+
+        The rest of a segment that another machine closed bears that one's number.
+        """
+        if (current := SegmentName.parse(name)) is None:
+            return False
+        here = {*self.growing(), *(segment.path.name for segment in self.sealed())}
+        return any(
+            (other.hour, other.counter) <= (current.hour, current.counter)
+            and other.writer_id.startswith(self._writer_id)
+            for other in map(SegmentName.parse, here - {name})
+            if other is not None
+        )
+
     def _is_own(self, name: str) -> bool:
         parsed = SegmentName.parse(name)
         return parsed is not None and parsed.writer_id == self._writer_id
@@ -74,8 +89,12 @@ class Spool:
         """Write down that a segment travels in pieces; durable on return."""
         self._disk.write_bytes(of.uid.encode(), _MARK + of.segment)
 
+    def holds(self, of: Identity) -> bool:
+        """Whether a segment that travels in pieces lies here."""
+        return self.is_marked(of) and self.find(of.segment + SUFFIX) is not None
+
     def is_marked(self, of: Identity) -> bool:
-        """Whether a segment that lies here travels in pieces."""
+        """Whether a segment that lies here, or did, travels in pieces."""
         try:
             return self._disk.read_bytes(_MARK + of.segment).decode() == of.uid
         except ObjectNotFoundError:
