@@ -40,10 +40,10 @@ def make_writer(root: Path, **settings) -> LogWriter:
     )
 
 
-def make_collector(url, writer, **changes):
+def make_collector(url, writer, *, plan=PLAN, **changes):
     settings = {"url": url, "max_message_bytes": 64 << 20, "timeouts": PATIENT} | changes
     return Collector(
-        PLAN,
+        plan,
         settings=ConnectionSettings(**settings),
         writer=writer,
         run_id="run",

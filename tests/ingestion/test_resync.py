@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from fluxforge.ingestion.collectors import ConnectionPlan, Subscription
 from fluxforge.sim import SimulatedExchange
 from fluxforge.sim.faults import IdleChannel, Lose
 from ingestion.collecting import collecting, events, make_collector, make_writer, records, until
@@ -60,3 +61,18 @@ def test_a_resync_without_snapshots_ends_the_connection(tmp_path):
     capture(tmp_path, *faults, done=lambda s: s.connects == 2, resync_timeout=0.3)
     assert [each["step"] for each in events(tmp_path, "resync")] == ["resubscribe", "reconnect"]
     assert "no snapshots" in events(tmp_path, "disconnected")[0]["reason"]
+
+
+def test_a_product_without_a_book_costs_one_reconnect(tmp_path):
+    books = Subscription("level2", ("BTC-USD", "ETH-USD", "NO-SUCH"))
+    lose = Lose(after_frames=100, frames=1)
+    stats = capture(
+        tmp_path,
+        lose,
+        done=lambda s: s.resyncs == 3 and s.frames > 1000,
+        plan=ConnectionPlan(0, (Subscription("heartbeats", ()), books)),
+        resync_timeout=0.5,
+    )
+    steps = [each["step"] for each in events(tmp_path, "resync")]
+    assert steps == ["resubscribe", "reconnect", "resubscribe"]
+    assert stats.connects == 2

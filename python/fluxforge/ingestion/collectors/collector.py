@@ -113,6 +113,7 @@ class Collector:
         self._silent = False
         self._intake: Intake | None = None
         self._resync: Resync | None = None
+        self._bookless: set[str] = set()
         self._breaks_told_at = -math.inf
         self._counted = CollectorStats()
 
@@ -286,6 +287,7 @@ class Collector:
             wire_channel=settings.book_wire_channel,
             timeout=settings.resync_timeout,
             interval=settings.resync_interval,
+            bookless=self._bookless,
         )
 
     async def _keep_books_whole(self, socket: ClientConnection, conn: str) -> None:

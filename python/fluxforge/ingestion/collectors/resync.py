@@ -22,6 +22,8 @@ class Resync:
         wire_channel: The channel's name on the wire.
         timeout: Seconds in which all snapshots come.
         interval: Seconds from one resync to the next at least.
+        bookless: Products whose snapshots stayed away when those of others came, over all
+            connections of a plan. A product that the venue does not have costs one reconnect.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Resync:
         wire_channel: str,
         timeout: float,
         interval: float,
+        bookless: set[str],
     ) -> None:
         self._books = books
         self._intake = intake
         self._wire_channel = wire_channel
         self._timeout = timeout
         self._interval = interval
+        self._bookless = bookless
         self._suspect = asyncio.Event()
         self._whole = asyncio.Event()
 
@@ -47,8 +51,9 @@ class Resync:
 
     def arrived(self) -> None:
         """Say that a snapshot came that was waited for."""
-        awaited = set(self._intake.awaited)
-        if not any(self._lacks(product, awaited) for product in self._books.product_ids):
+        lacking = self._lacking()
+        self._bookless &= lacking
+        if lacking <= self._bookless:
             self._whole.set()
 
     async def run(
@@ -75,6 +80,9 @@ class Resync:
                 self._intake.expect(self._wire_channel, wire_ids(product), snapshot=True)
             await send(self._books.message())
             if not await self._becomes_whole(is_held):
+                lacking = self._lacking()
+                if len(lacking) < len(self._books.product_ids):
+                    self._bookless |= lacking
                 tell("reconnect")
                 return
             self._intake.forget(self._wire_channel)
@@ -90,8 +98,13 @@ class Resync:
             else:
                 return True
 
-    def _lacks(self, product: str, awaited: set[tuple[str, str]]) -> bool:
-        return all((self._wire_channel, name) in awaited for name in wire_ids(product))
+    def _lacking(self) -> set[str]:
+        awaited = set(self._intake.awaited)
+        return {
+            product
+            for product in self._books.product_ids
+            if all((self._wire_channel, name) in awaited for name in wire_ids(product))
+        }
 
 
 def wire_ids(product: str) -> list[str]:
